@@ -1,0 +1,42 @@
+"""Model bundles: the contract between training and the detect_embed service."""
+
+from picoseek_bundle.bundle import Bundle, default_bundle, load_bundle, write_bundle
+from picoseek_bundle.decode import PictureLimits, RawFormat, decode_picture, from_raw
+from picoseek_bundle.errors import BundleError, PictureError
+from picoseek_bundle.manifest import (
+    Accuracy,
+    DetectorOutput,
+    EmbedderOutput,
+    FileEntry,
+    InputSpec,
+    Interpolation,
+    Manifest,
+    ResizeMode,
+    Task,
+)
+from picoseek_bundle.preprocess import Preprocessor
+from picoseek_bundle.space import space_digest
+
+__all__ = [
+    "Accuracy",
+    "Bundle",
+    "BundleError",
+    "DetectorOutput",
+    "EmbedderOutput",
+    "FileEntry",
+    "InputSpec",
+    "Interpolation",
+    "Manifest",
+    "PictureError",
+    "PictureLimits",
+    "Preprocessor",
+    "RawFormat",
+    "ResizeMode",
+    "Task",
+    "decode_picture",
+    "default_bundle",
+    "from_raw",
+    "load_bundle",
+    "space_digest",
+    "write_bundle",
+]

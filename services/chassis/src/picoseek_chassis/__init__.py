@@ -1,0 +1,1 @@
+"""What every PicoSeek service process needs: settings, server life, health, errors, telemetry."""

@@ -1,0 +1,103 @@
+"""Turns exceptions of handlers into rich statuses."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import grpc.aio
+
+from picoseek_chassis.errors import ServiceError, to_status
+
+_LOG = logging.getLogger(__name__)
+_DETAILS_KEY = "grpc-status-details-bin"
+
+
+if TYPE_CHECKING:
+    _Handler = grpc.RpcMethodHandler[Any, Any]
+    _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:  # generic in the type stubs only
+    _Interceptor = grpc.aio.ServerInterceptor
+
+
+class ErrorInterceptor(_Interceptor):
+    """Answers a ServiceError as the status it stands for, and anything unforeseen as INTERNAL with a number to look for."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """Wrap the handler of one call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:  # no such method; the server answers UNIMPLEMENTED
+            return cast("_Handler", None)
+        method = str(handler_call_details.method)
+        make: Any
+        inner: Any
+        if handler.response_streaming:
+            if handler.request_streaming:
+                make, inner = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+            else:
+                make, inner = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+            # A streaming handler either yields its answers or writes them to the context.
+            wrapped: Any = (_streaming if inspect.isasyncgenfunction(inner) else _awaited)(method, inner)
+        else:
+            if handler.request_streaming:
+                make, inner = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+            else:
+                make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+            wrapped = _awaited(method, inner)
+        result: _Handler = make(wrapped, handler.request_deserializer, handler.response_serializer)
+        return result
+
+
+def _awaited(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await inner(request, context)
+        except ServiceError as error:
+            await _abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            await _abort(context, _unforeseen(method))
+
+    return call
+
+
+def _streaming(method: str, inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        try:
+            async for response in inner(request, context):
+                yield response
+        except ServiceError as error:
+            await _abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            await _abort(context, _unforeseen(method))
+
+    return call
+
+
+def _unforeseen(method: str) -> ServiceError:
+    number = uuid.uuid4().hex[:12]
+    _LOG.exception("unforeseen error %s in %s", number, method)
+    return ServiceError(
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL",
+        f"the service failed; its log has the cause under {number}",
+        metadata={"incident": number},
+    )
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError) -> None:
+    trailing: list[tuple[str, str | bytes]] = [(_DETAILS_KEY, to_status(error).SerializeToString())]
+    if error.retry_after_s is not None:
+        trailing.append(("grpc-retry-pushback-ms", str(max(1, round(error.retry_after_s * 1000)))))
+    await context.abort(error.code, error.message, tuple(trailing))

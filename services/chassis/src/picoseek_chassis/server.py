@@ -1,0 +1,112 @@
+"""The life of a service process: start, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import grpc.aio
+from grpc_reflection.v1alpha import reflection
+
+from picoseek_chassis.error_interceptor import ErrorInterceptor
+from picoseek_chassis.health import Health
+from picoseek_chassis.settings import ServiceSettings
+from picoseek_chassis.telemetry import configure_logging
+
+_LOG = logging.getLogger(__name__)
+
+Application = Callable[[grpc.aio.Server, Health], AbstractAsyncContextManager[Sequence[str]]]
+"""Registers its servicers with the server, starts what it needs, yields the full names of its services, and cleans up on leaving.
+
+It publishes its own health; the server is started after it was entered, so what it enters must not wait for callers."""
+
+
+async def serve(
+    settings: ServiceSettings,
+    application: Application,
+    on_ready: Callable[[int], Awaitable[None]] | None = None,
+) -> None:
+    """Serve an application until SIGTERM or SIGINT, then let calls under way end.
+
+    Args:
+        settings: where and how.
+        application: what.
+        on_ready: called with the port once calls are taken.
+
+    Raises:
+        OSError: the port is taken or the address is not this machine's.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = _make_server(settings)
+    health = Health()
+    health.register(server)
+    async with application(server, health) as names:
+        if settings.reflection:
+            reflection.enable_server_reflection(
+                [*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server
+            )
+        port = _listen(server, settings)
+        await server.start()
+        _LOG.info("listening on %s:%d", settings.host, port)
+        if not settings.is_loopback:
+            _LOG.warning("%s is reachable from other machines and calls are not authenticated", settings.host)
+        if on_ready is not None:
+            await on_ready(port)
+        await stop.wait()
+        _LOG.info("stopping; calls under way have %.0f s", settings.drain_grace_s)
+        await health.drain()
+        await server.stop(settings.drain_grace_s)
+    _LOG.info("stopped")
+
+
+def run(settings: ServiceSettings, application: Application) -> int:
+    """Serve in this process; returns the exit status.
+
+    An address that cannot be used, or anything else that the operating system refuses at the start, is one line of the log.
+    """
+    configure_logging(settings.log_level, settings.log_format)
+    _LOG.info("settings: %s", settings.describe())
+    try:
+        asyncio.run(serve(settings, application))
+    except OSError as error:
+        _LOG.error("%s", error)
+        return 1
+    return 0
+
+
+def _make_server(settings: ServiceSettings) -> grpc.aio.Server:
+    options: list[tuple[str, int]] = [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # Two servers on one port would each get a share of the calls; a second start must fail instead.
+        ("grpc.so_reuseport", 0),
+        # Clients may ping every 10 s; the default of 5 minutes cuts their connections with too_many_pings.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+    if settings.max_connection_age_s:
+        options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)))
+        options.append(("grpc.max_connection_age_grace_ms", round(settings.drain_grace_s * 1000)))
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+    if settings.channelz:
+        from grpc_channelz.v1 import channelz  # an extra of its own, only with the flag
+
+        channelz.add_channelz_servicer(server)
+    return server
+
+
+def _listen(server: grpc.aio.Server, settings: ServiceSettings) -> int:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        port = server.add_insecure_port(f"{host}:{settings.port}")
+    except RuntimeError as error:
+        raise OSError(
+            f"cannot listen on {settings.host}:{settings.port}: the port is taken or the address is not this machine's"
+        ) from error
+    return int(port)

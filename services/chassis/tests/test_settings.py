@@ -1,0 +1,59 @@
+"""Where settings come from, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+
+from picoseek_chassis.settings import ServiceSettings, SettingsError
+
+
+class ExampleSettings(ServiceSettings):
+    """Settings as a service derives them."""
+
+    model_config = SettingsConfigDict(env_prefix="PICOSEEK_EXAMPLE_")
+
+
+def test_arguments_win_over_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("port: 1001\nhost: '::1'\nlog_level: debug\n")
+    monkeypatch.setenv("PICOSEEK_CONFIG", str(file))
+    monkeypatch.setenv("PICOSEEK_EXAMPLE_PORT", "1002")
+    settings = ExampleSettings.load(log_level="error", host=None)
+    assert (settings.host, settings.port, settings.log_level) == ("::1", 1002, "error")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "word"),
+    [("PORT", "70000", "port"), ("LOG_LEVEL", "loud", "log_level"), ("DRAIN_GRACE_S", "soon", "drain_grace_s")],
+)
+def test_a_wrong_value_names_the_setting_and_its_variable(
+    variable: str, value: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"PICOSEEK_EXAMPLE_{variable}", value)
+    with pytest.raises(SettingsError) as caught:
+        ExampleSettings.load()
+    assert word in str(caught.value) and f"PICOSEEK_EXAMPLE_{variable}" in str(caught.value)
+
+
+def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("prot: 1001\n")
+    monkeypatch.setenv("PICOSEEK_CONFIG", str(file))
+    with pytest.raises(SettingsError, match="prot"):
+        ExampleSettings.load()
+
+
+def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICOSEEK_CONFIG", "/nowhere/settings.yaml")
+    with pytest.raises(SettingsError, match="/nowhere/settings.yaml"):
+        ExampleSettings.load()
+
+
+def test_every_setting_is_described() -> None:
+    missing = [name for name, field in ServiceSettings.model_fields.items() if not field.description]
+    assert not missing
