@@ -95,12 +95,15 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --universal --python-versi
 	--no-emit-index-url --no-emit-find-links $(foreach name,$(OURS) grpc-stubs,--no-emit-package $(name))
 
 lock: $(UV) ## Choose the newest allowed versions of everything anew
-	$(COMPILE) --upgrade pyproject.toml --group dev -o constraints/dev.txt
-	$(COMPILE) pyproject.toml --group training -c constraints/dev.txt -o constraints/training.txt
-	$(COMPILE) pyproject.toml --group runtime -c constraints/dev.txt -o constraints/runtime.txt
-	$(COMPILE) --upgrade --no-deps pyproject.toml --group demo-pictures -o constraints/demo-pictures.txt
-	$(COMPILE) --upgrade pyproject.toml --group proto -o constraints/proto.txt
-	$(COMPILE) --upgrade pyproject.toml --group bootstrap -o constraints/bootstrap.txt
+	@$(COMPILE) --upgrade pyproject.toml --group dev -o constraints/dev.txt
+	@$(COMPILE) pyproject.toml --group training -c constraints/dev.txt -o constraints/training.txt
+	@$(COMPILE) pyproject.toml --group runtime -c constraints/dev.txt -o constraints/runtime.txt
+	@for image in search-cpu search-gpu detect-embed-cpu detect-embed-gpu; do \
+		$(COMPILE) pyproject.toml --group image-$$image -c constraints/dev.txt -o constraints/image-$$image.txt || exit 1; \
+	done
+	@$(COMPILE) --upgrade --no-deps pyproject.toml --group demo-pictures -o constraints/demo-pictures.txt
+	@$(COMPILE) --upgrade pyproject.toml --group proto -o constraints/proto.txt
+	@$(COMPILE) --upgrade pyproject.toml --group bootstrap -o constraints/bootstrap.txt
 
 clean: ## Remove everything that was made here
 	rm -rf $(VENV) .venv-proto build

@@ -37,7 +37,6 @@ def generate(package: Path) -> None:
         arguments = [
             "protoc",
             f"--proto_path={HERE}",
-            f"--proto_path={HERE / 'third_party'}",
             f"--proto_path={resources.files('grpc_tools') / '_proto'}",
             f"--python_out={scratch}",
             f"--grpc_python_out={scratch}",

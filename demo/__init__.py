@@ -1,0 +1,1 @@
+"""The demo: real photographs recognised by the real services, with one command."""

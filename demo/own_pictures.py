@@ -1,0 +1,78 @@
+"""A user's own pictures as a demo: a folder with a folder a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from demo.cases import Question, Reference
+from demo.sources import Pixels, SourceError
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+MOST_QUESTIONS_A_CLASS = 5
+MOST_FRAMES = 100
+
+
+@dataclass(frozen=True)
+class OwnCases:
+    """Half of each class's pictures make the gallery and the others the questions; a class in five stays a stranger."""
+
+    folder: Path
+    """A folder a class, pictures in each."""
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that cannot make a demo.
+
+        Raises:
+            SourceError: it has no class with at least two pictures.
+        """
+        if not self.folder.is_dir():
+            raise SourceError(f"{self.folder} is no folder; give one with a folder of pictures a class")
+        if not any(len(files) >= 2 for files in self._classes().values()):
+            raise SourceError(f"{self.folder} has no folder with at least two pictures; give one with a folder a class")
+
+    def references(self) -> Iterator[Reference]:
+        """Yield the even pictures of every known class, by name."""
+        for label, files in self._known().items():
+            for number, file in enumerate(files[::2]):
+                yield Reference(f"{label}-{number}", label, _read(file))
+
+    def questions(self) -> Iterator[Question]:
+        """Yield the odd pictures of known classes, and some of the strangers."""
+        for label, files in self._known().items():
+            for number, file in enumerate(files[1::2][:MOST_QUESTIONS_A_CLASS]):
+                yield Question(f"{label}-question-{number}", label, file.name, _read(file))
+        for label in self._strangers():
+            for number, file in enumerate(self._classes()[label][:MOST_QUESTIONS_A_CLASS]):
+                yield Question(f"stranger-{label}-{number}", None, file.name, _read(file))
+
+    def clip(self) -> Iterator[Pixels]:
+        """Yield the pictures one after the other as the frames of a bulk job."""
+        files = [file for group in self._classes().values() for file in group]
+        yield from (_read(file) for file in files[:MOST_FRAMES])
+
+    def _classes(self) -> dict[str, list[Path]]:
+        return {
+            group.name: sorted(file for file in group.rglob("*") if file.suffix.lower() in ENDINGS)
+            for group in sorted(self.folder.iterdir())
+            if group.is_dir()
+        }
+
+    def _strangers(self) -> list[str]:
+        labels = [label for label, files in self._classes().items() if files]
+        return labels[4::5]
+
+    def _known(self) -> dict[str, list[Path]]:
+        strangers = set(self._strangers())
+        return {label: files for label, files in self._classes().items() if files and label not in strangers}
+
+
+def _read(file: Path) -> Pixels:
+    pixels = cv2.imdecode(np.fromfile(file, dtype=np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise SourceError(f"{file} is no picture that can be read; remove it or replace it")
+    return np.asarray(pixels, dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Assignment of ground-truth boxes to the cells of a dense detector; numpy, outside the gradient."""

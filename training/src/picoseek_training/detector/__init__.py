@@ -1,0 +1,1 @@
+"""The detector's recipe: start from official weights, train, measure, export."""

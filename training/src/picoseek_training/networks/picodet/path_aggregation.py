@@ -1,0 +1,67 @@
+"""The feature pyramid that both PicoDet necks share: top-down, bottom-up, and a fourth level at stride 64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import paddle
+from paddle import Tensor, nn
+
+from picoseek_training.networks.picodet.layers import ConvBatchNorm, DepthwisePointwise
+
+LEVELS = 4
+"""Pyramid levels that a neck returns: strides 8, 16, 32 and 64."""
+
+
+class Laterals(nn.Layer):
+    """1x1 convolutions that bring every backbone level to the neck's width."""
+
+    def __init__(self, in_channels: Sequence[int], out_channels: int) -> None:
+        super().__init__()
+        self.convs = nn.LayerList([ConvBatchNorm(channels, out_channels) for channels in in_channels])
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [conv(level) for conv, level in zip(self.convs, features, strict=True)]
+
+
+class PathAggregation(nn.Layer):
+    """Path-aggregation neck of PicoDet; `fuse` makes the layer that fuses two concatenated levels.
+
+    Input: three maps [N, C_i, h, w] of strides 8, 16, 32, of a picture whose sides are multiples of 32.
+    Output: four maps [N, out_channels, h, w] of strides 8, 16, 32, 64.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], out_channels: int, fuse: Callable[[int, int], nn.Layer]
+    ) -> None:
+        super().__init__()
+        steps = len(in_channels) - 1
+        self.conv_t = Laterals(in_channels, out_channels)
+        self.first_top_conv = DepthwisePointwise(out_channels, out_channels, stride=2)
+        self.second_top_conv = DepthwisePointwise(out_channels, out_channels, stride=2)
+        self.top_down_blocks = nn.LayerList([fuse(2 * out_channels, out_channels) for _ in range(steps)])
+        self.downsamples = nn.LayerList(
+            [DepthwisePointwise(out_channels, out_channels, stride=2) for _ in range(steps)]
+        )
+        self.bottom_up_blocks = nn.LayerList([fuse(2 * out_channels, out_channels) for _ in range(steps)])
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        laterals = self.conv_t(features)
+
+        merged = [laterals[-1]]
+        for block, lower in zip(self.top_down_blocks, reversed(laterals[:-1]), strict=True):
+            merged.insert(0, block(paddle.concat([_double(merged[0]), lower], axis=1)))
+
+        outputs = [merged[0]]
+        for downsample, block, higher in zip(
+            self.downsamples, self.bottom_up_blocks, merged[1:], strict=True
+        ):
+            outputs.append(block(paddle.concat([downsample(outputs[-1]), higher], axis=1)))
+
+        top = self.first_top_conv(laterals[-1]) + self.second_top_conv(outputs[-1])
+        return [*outputs, top]
+
+
+def _double(features: Tensor) -> Tensor:
+    """Nearest-neighbour upsampling by two; oneDNN's inference cannot run Paddle's interpolation operator."""
+    return paddle.repeat_interleave(paddle.repeat_interleave(features, 2, axis=2), 2, axis=3)

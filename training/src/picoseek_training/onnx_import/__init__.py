@@ -1,0 +1,1 @@
+"""Import of official weights that exist only as ONNX files."""
