@@ -49,7 +49,7 @@ def light(gain: float, warmth: float = 1.0) -> Change:
 
     def change(pixels: Pixels) -> Pixels:
         factors = np.array([gain / warmth, gain, gain * warmth])
-        return np.clip(pixels * factors, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(pixels * factors, 0, 255), dtype=np.uint8)
 
     return change
 

@@ -1,7 +1,7 @@
 """Generate `picoseek_protos` from the `.proto` files.
 
-Runs in an environment of its own (`make proto`) whose grpcio-tools is old on purpose: generated code demands at least the
-protobuf and grpcio of its generator from every user.
+Runs in an environment of its own (`make proto`) whose grpcio-tools is old on purpose: generated code demands at least
+the protobuf and grpcio of its generator from every user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _QUALIFIED = re.compile(r"(?<![\w./\"'])picoseek\.((?:log\.)?v1\.\w+_pb2)")
 def generate(package: Path) -> None:
     """Write the generated modules of every contract file below `package`.
 
-    The wire names stay `picoseek.*`; only the Python modules move to `picoseek_protos`, because the SDK owns the name `picoseek`.
+    The wire names stay `picoseek.*`; only the Python modules move to `picoseek_protos`, because the SDK owns the
+    name `picoseek`.
 
     Raises:
         RuntimeError: the compiler refused a file.
@@ -69,7 +70,7 @@ def generate(package: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=Path, default=PACKAGE, help="package folder to write (default: the committed one)")
+    parser.add_argument("--into", type=Path, default=PACKAGE, help="folder to write (default: the committed package)")
     try:
         generate(parser.parse_args().into)
     except RuntimeError as error:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from picoseek_bundle import BundleError, InputSpec, Preprocessor, load_bundle, write_bundle
 
 
@@ -69,7 +68,7 @@ def test_the_space_depends_on_what_makes_vectors_and_on_nothing_else(tmp_path: P
 
 def test_damage_is_named(tmp_path: Path, files: dict[str, Path]) -> None:
     bundle = write_bundle(tmp_path / "bundle", files, **_fields())
-    with pytest.raises(BundleError, match="manifest.json"):
+    with pytest.raises(BundleError, match=r"manifest\.json"):
         load_bundle(tmp_path)
     damaged = bytearray(bundle.weights.read_bytes())
     damaged[100] ^= 1
@@ -126,5 +125,7 @@ def test_preprocessing_follows_its_formula(order: str) -> None:
 def test_short_side_crop_keeps_the_ratio_and_takes_the_centre() -> None:
     picture = np.zeros((20, 60, 3), np.uint8)
     picture[:, 20:40] = 255
-    spec = InputSpec(width=16, height=16, resize="short_side_crop", short_side=20, scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    spec = InputSpec(
+        width=16, height=16, resize="short_side_crop", short_side=20, scale=1, mean=(0, 0, 0), std=(1, 1, 1)
+    )
     assert Preprocessor(spec)(picture).min() == 255

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-
 from picoseek_bundle import PictureError, PictureLimits, RawFormat, decode_picture, from_raw
+from PIL import Image, ImageOps
 
 FORMATS = (".jpg", ".png", ".webp", ".bmp")
 

@@ -167,7 +167,9 @@ def _check_size(width: int, height: int, limits: PictureLimits) -> None:
 
 
 def _undecodable(kind: str) -> PictureError:
-    return PictureError("PICTURE_UNDECODABLE", f"the {kind.upper()} file cannot be decoded; it is damaged, send it again")
+    return PictureError(
+        "PICTURE_UNDECODABLE", f"the {kind.upper()} file cannot be decoded; it is damaged, send it again"
+    )
 
 
 def _to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ def read_header(data: bytes) -> PictureHeader:
     """Return the header of a JPEG, PNG, WebP or BMP file.
 
     Raises:
-        PictureError: PICTURE_EMPTY for no bytes; PICTURE_UNDECODABLE for other formats and for files that end too early.
+        PictureError: PICTURE_EMPTY for no bytes; PICTURE_UNDECODABLE for other formats and files that end too early.
     """
     if not data:
         raise PictureError("PICTURE_EMPTY", "the picture has no bytes; send a JPEG, PNG, WebP or BMP file")

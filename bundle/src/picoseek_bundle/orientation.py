@@ -1,4 +1,4 @@
-"""EXIF orientation of PNG and WebP files with transparency, which OpenCV decodes either turned or with alpha, never both."""
+"""EXIF orientation of files with transparency, which OpenCV decodes either turned or with alpha, never both."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ class Preprocessor:
         if spec.resize is ResizeMode.STRETCH:
             if (height, width) == (spec.height, spec.width):
                 return picture
-            return np.asarray(cv2.resize(picture, (spec.width, spec.height), interpolation=mode), dtype=np.uint8)
+            stretched = cv2.resize(picture, (spec.width, spec.height), interpolation=mode)
+            return np.asarray(stretched, dtype=np.uint8)
         assert spec.short_side is not None
         ratio = spec.short_side / min(height, width)
         size = (max(spec.width, round(width * ratio)), max(spec.height, round(height * ratio)))
@@ -67,6 +68,6 @@ class Preprocessor:
         return resized[top : top + spec.height, left : left + spec.width]
 
     def scale_factor(self, picture: NDArray[np.uint8]) -> tuple[float, float]:
-        """Return (input height / picture height, input width / picture width), by which detectors divide their boxes."""
+        """Return (input height / picture height, input width / picture width): detectors divide boxes by them."""
         height, width = picture.shape[:2]
         return (self.spec.height / height, self.spec.width / width)

@@ -11,8 +11,8 @@ from picoseek_bundle.manifest import EmbedderOutput, Manifest
 def space_digest(manifest: Manifest) -> str:
     """Return "sha256:" and the digest over everything on which it depends whether two vectors may be compared.
 
-    Weights, network and preprocessing decide on the vector; dimension, type and normalisation on its form. Name, version,
-    licence and measured accuracy do not count, so the same weights under another name make the same space.
+    Weights, network and preprocessing decide on the vector; dimension, type and normalisation on its form. Name,
+    version, licence and measured accuracy do not count: the same weights under another name make the same space.
     """
     assert isinstance(manifest.output, EmbedderOutput)
     parts = {

@@ -16,7 +16,6 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-
 from picoseek_chassis.errors import ServiceError, invalid_argument, resource_exhausted
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import serve
@@ -32,9 +31,7 @@ async def _with_server(
 ) -> None:
     @contextlib.asynccontextmanager
     async def application(server: grpc.aio.Server, health: Health) -> AsyncIterator[Sequence[str]]:
-        methods = {
-            name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in (handlers or {}).items()
-        }
+        methods = {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in (handlers or {}).items()}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", methods),))
         await health.set("", True)
         yield []

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic_settings import SettingsConfigDict
-
 from picoseek_chassis.settings import ServiceSettings, SettingsError
+from pydantic_settings import SettingsConfigDict
 
 
 class ExampleSettings(ServiceSettings):
@@ -16,9 +15,7 @@ class ExampleSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="PICOSEEK_EXAMPLE_")
 
 
-def test_arguments_win_over_environment_and_that_over_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arguments_win_over_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("port: 1001\nhost: '::1'\nlog_level: debug\n")
     monkeypatch.setenv("PICOSEEK_CONFIG", str(file))
@@ -50,7 +47,7 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PICOSEEK_CONFIG", "/nowhere/settings.yaml")
-    with pytest.raises(SettingsError, match="/nowhere/settings.yaml"):
+    with pytest.raises(SettingsError, match=r"/nowhere/settings\.yaml"):
         ExampleSettings.load()
 
 

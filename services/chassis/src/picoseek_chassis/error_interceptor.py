@@ -25,7 +25,7 @@ else:  # generic in the type stubs only
 
 
 class ErrorInterceptor(_Interceptor):
-    """Answers a ServiceError as the status it stands for, and anything unforeseen as INTERNAL with a number to look for."""
+    """Answers a ServiceError as the status it stands for, anything unforeseen as INTERNAL with a number to look for."""
 
     async def intercept_service(
         self,

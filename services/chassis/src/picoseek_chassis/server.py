@@ -19,9 +19,9 @@ from picoseek_chassis.telemetry import configure_logging
 _LOG = logging.getLogger(__name__)
 
 Application = Callable[[grpc.aio.Server, Health], AbstractAsyncContextManager[Sequence[str]]]
-"""Registers its servicers with the server, starts what it needs, yields the full names of its services, and cleans up on leaving.
+"""Registers its servicers, starts what it needs, yields the full names of its services, and cleans up on leaving.
 
-It publishes its own health; the server is started after it was entered, so what it enters must not wait for callers."""
+It publishes its own health. The server is started after it was entered, so entering must not wait for callers."""
 
 
 async def serve(
@@ -48,9 +48,7 @@ async def serve(
     health.register(server)
     async with application(server, health) as names:
         if settings.reflection:
-            reflection.enable_server_reflection(
-                [*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server
-            )
+            reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
         port = _listen(server, settings)
         await server.start()
         _LOG.info("listening on %s:%d", settings.host, port)
@@ -68,7 +66,7 @@ async def serve(
 def run(settings: ServiceSettings, application: Application) -> int:
     """Serve in this process; returns the exit status.
 
-    An address that cannot be used, or anything else that the operating system refuses at the start, is one line of the log.
+    An address that cannot be used, or anything else that the operating system refuses, is one line of the log.
     """
     configure_logging(settings.log_level, settings.log_format)
     _LOG.info("settings: %s", settings.describe())
