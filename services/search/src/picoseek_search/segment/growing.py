@@ -15,8 +15,8 @@ from picoseek_search.segment.segment import SearchOptions
 class GrowingSegment:
     """A chunk of fixed capacity, searched exactly.
 
-    One thread appends. Rows never move and are written before a bitmap that is long enough to show them is published, so
-    searches need no lock.
+    One thread appends. Rows never move and are written before a bitmap that is long enough to show them is published,
+    so searches need no lock.
     """
 
     def __init__(self, dimension: int, capacity: int, metric: Metric) -> None:
@@ -49,6 +49,10 @@ class GrowingSegment:
         end = self._length + len(vectors)
         self._vectors[self._length : end] = vectors
         self._length = end
+
+    def truncate(self, length: int) -> None:
+        """Forget the rows from `length` on, none of which was ever published."""
+        self._length = length
 
     def search(self, queries: Vectors, options: SearchOptions, selected: Bitmap) -> Hits:
         """See Segment.search; always exact."""

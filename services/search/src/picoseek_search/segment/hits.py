@@ -24,7 +24,7 @@ class Hits:
 
     def counts(self) -> Offsets:
         """Return the number of hits of each query, shape (queries,)."""
-        return np.count_nonzero(self.offsets != NO_ROW, axis=1)
+        return (self.offsets != NO_ROW).sum(axis=1, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 
-import faiss
 import numpy as np
 
 from picoseek_search.segment.arrays import Vectors
+from picoseek_search.segment.faiss_binding import faiss
 
 
 class Metric(Enum):

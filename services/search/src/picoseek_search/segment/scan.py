@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import faiss
 import numpy as np
 
 from picoseek_search.segment.arrays import Vectors
 from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.hits import Hits
 from picoseek_search.segment.metric import Metric
 

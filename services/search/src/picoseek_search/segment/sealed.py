@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import faiss
 import numpy as np
 
 from picoseek_search.segment.arrays import Vectors
 from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.hits import NO_ROW, Hits
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
@@ -19,6 +20,7 @@ EXACT_BELOW_ROWS = 2048
 """With fewer selected rows, comparing with all of them costs less than walking a graph (512 components, ef 64)."""
 EXACT_BELOW_SHARE = 0.1
 """With a smaller selected share a graph search loses recall: most of what it walks through may not be a hit."""
+_ROWS_BETWEEN_CHECKS = 2048
 
 
 class SealedSegment:
@@ -34,15 +36,22 @@ class SealedSegment:
         self._vectors: Vectors = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
 
     @classmethod
-    def build(cls, vectors: Vectors, kind: IndexKind, metric: Metric) -> SealedSegment:
-        """Index prepared vectors, shape (rows, dimension), at least one row. Releases the GIL; may take minutes."""
+    def build(
+        cls, vectors: Vectors, kind: IndexKind, metric: Metric, check: Callable[[], None] = lambda: None
+    ) -> SealedSegment:
+        """Index prepared vectors, shape (rows, dimension), at least one row. Releases the GIL; may take minutes.
+
+        `check` is called now and then; an exception that it raises ends the building.
+        """
         dimension = vectors.shape[1]
         if kind.links is None:
             index = faiss.IndexFlat(dimension, metric.faiss_code)
         else:
             index = faiss.IndexHNSWFlat(dimension, kind.links, metric.faiss_code)
             index.hnsw.efConstruction = kind.ef_construction
-        index.add(vectors)
+        for start in range(0, len(vectors), _ROWS_BETWEEN_CHECKS):
+            check()
+            index.add(vectors[start : start + _ROWS_BETWEEN_CHECKS])
         return cls(index, kind, metric)
 
     @property
@@ -76,9 +85,8 @@ class SealedSegment:
         if options.exact or self._index_kind.is_exact or self._too_few(selected, options.k):
             return nearest(queries, self._vectors, options.k, self._metric, selected)
         k = min(options.k, selected.count)
-        parameters = faiss.SearchParametersHNSW(efSearch=max(options.ef, k))
-        if not selected.is_full:
-            parameters.sel = faiss.IDSelectorBitmap(selected.packed)
+        selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
+        parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(options.ef, k))
         scores, offsets = self._index.search(queries, k, params=parameters)
         starved = np.flatnonzero((offsets == NO_ROW).any(axis=1))
         if len(starved):

@@ -1,0 +1,1 @@
+"""How well retrieval and detection work, measured on results."""

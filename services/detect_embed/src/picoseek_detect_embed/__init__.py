@@ -1,0 +1,1 @@
+"""Pictures and frames in, crops and embeddings out, as a gRPC service."""

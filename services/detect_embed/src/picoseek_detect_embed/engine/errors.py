@@ -1,0 +1,19 @@
+"""What may go wrong with an engine."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Root of the errors of engines."""
+
+
+class EngineStartError(EngineError):
+    """An engine process could not be started or could not load its model; the message says why."""
+
+
+class EngineLostError(EngineError):
+    """An engine process died or hung while it had the batch; the batch has no result."""
+
+
+class BatchError(EngineError):
+    """The engine lives, but the network refused the batch; the message is the engine's own."""

@@ -1,0 +1,1 @@
+"""The way of a picture: decode, detect, choose candidates, embed, cut out."""

@@ -1,0 +1,92 @@
+"""Puts the service together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc.aio
+from picoseek_chassis.health import Health
+from picoseek_chassis.server import Application
+from picoseek_protos.v1 import collection_service_pb2_grpc, search_service_pb2_grpc
+
+from picoseek_search.collection.catalog import Catalog
+from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.workers import Workers
+from picoseek_search.settings import SearchSettings
+from picoseek_search.transport.admission import Admission
+from picoseek_search.transport.collection_servicer import CollectionServicer
+from picoseek_search.transport.limits import Limits
+from picoseek_search.transport.search_servicer import Admissions, SearchServicer
+
+_SERVICES = ("picoseek.v1.SearchService", "picoseek.v1.CollectionService")
+
+
+def make_application(settings: SearchSettings) -> Application:
+    """Return the search service as something that a server can serve."""
+
+    @asynccontextmanager
+    async def application(server: grpc.aio.Server, health: Health) -> AsyncGenerator[Sequence[str]]:
+        workers = Workers.start(
+            search_threads=settings.search_threads,
+            read_threads=settings.read_threads,
+            write_threads=settings.write_threads,
+            build_threads=settings.build_threads,
+        )
+        try:
+            catalog = await asyncio.to_thread(Catalog, settings.data_dir, _options(settings), workers)
+            try:
+                await _register(server, health, catalog, workers, settings)
+                yield _SERVICES
+            finally:
+                workers.stopping.set()
+                await asyncio.to_thread(catalog.close)
+        finally:
+            await asyncio.to_thread(workers.stop)
+
+    return application
+
+
+async def _register(
+    server: grpc.aio.Server, health: Health, catalog: Catalog, workers: Workers, settings: SearchSettings
+) -> None:
+    async def publish(name: str, usable: bool | None) -> None:
+        if usable is None:
+            await health.remove(name)
+        else:
+            await health.set(name, usable)
+
+    reads = Admission("calls", settings.max_waiting_reads)
+    admissions = Admissions(
+        Admission("queries", settings.max_waiting_queries),
+        reads,
+        Admission("bytes of writes", settings.max_waiting_write_bytes),
+    )
+    limits = Limits(
+        max_queries=settings.max_queries,
+        max_k=settings.max_k,
+        max_hits=settings.max_hits,
+        max_documents=settings.max_documents,
+        max_message_bytes=settings.max_message_bytes,
+        max_revision_wait_s=settings.max_revision_wait_s,
+    )
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(
+        SearchServicer(catalog, workers, limits, admissions), server
+    )
+    collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(
+        CollectionServicer(catalog, workers, reads, publish), server
+    )
+    for name, usable in catalog.names():
+        await health.set(name, usable)
+    for name in ("", *_SERVICES):
+        await health.set(name, True)
+
+
+def _options(settings: SearchSettings) -> EngineOptions:
+    return EngineOptions(
+        growing_rows=settings.growing_rows,
+        graph_rows=settings.graph_rows,
+        keep_requests=settings.keep_requests,
+        keep_log_records=settings.keep_log_records,
+    )

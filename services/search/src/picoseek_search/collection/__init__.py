@@ -1,0 +1,1 @@
+"""Documents, the order of writes, and searches."""

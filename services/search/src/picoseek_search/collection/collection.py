@@ -1,0 +1,230 @@
+"""A gallery: its settings, its writes, its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from picoseek_chassis import errors
+from picoseek_protos.log.v1 import record_pb2
+from picoseek_protos.v1 import collection_pb2, document_pb2
+
+from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.search import Found, Query, search
+from picoseek_search.collection.shard import Shard, ShardSettings
+from picoseek_search.collection.snapshot import Snapshot
+from picoseek_search.collection.specification import Specification
+from picoseek_search.collection.workers import Workers
+from picoseek_search.collection.write_queue import Change, Write, WriteResult
+from picoseek_search.storage.filter_sql import ALWAYS, SqlCondition, compile_filter
+from picoseek_search.storage.filter_syntax import FilterError
+from picoseek_search.storage.log import Revision
+
+
+@dataclass(frozen=True, eq=False)
+class SearchAnswer:
+    """What a search found, and where."""
+
+    found: Found
+    """The hits."""
+    documents: list[document_pb2.Document]
+    """One a hit if they were asked for, else empty."""
+    snapshot: Snapshot
+    """What was searched."""
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentsAnswer:
+    """Documents at one revision."""
+
+    documents: list[document_pb2.Document]
+    """The documents."""
+    revision: Revision
+    """Where they were read."""
+
+
+class Collection:
+    """Documents whose vectors are of one embedding space. Methods block; call them in worker threads."""
+
+    def __init__(
+        self, directory: Path, specification: Specification, options: EngineOptions, workers: Workers, *, create: bool
+    ) -> None:
+        """Open a collection, or make one in an empty directory.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT or DISK_FULL.
+        """
+        self.specification = specification
+        settings = ShardSettings(
+            0, specification.dimension, specification.metric, specification.kind, specification.schema
+        )
+        self.shard = Shard(directory, settings, options, workers, create=create)
+
+    def prepare_upsert(self, documents: Sequence[document_pb2.Document], request_id: str) -> Write:
+        """Return the write of documents, which were checked."""
+        asked = record_pb2.UpsertChange(documents=documents)
+        for document in asked.documents:
+            document.provenance.ClearField("request_id")
+            document.provenance.ClearField("added_at")
+        now = _now()
+        change = record_pb2.UpsertChange()
+        change.CopyFrom(asked)
+        for document in change.documents:
+            document.provenance.request_id = request_id
+            document.provenance.added_at.CopyFrom(now)
+        return _write(asked, change, request_id, now)
+
+    def prepare_delete(self, ids: Sequence[str], request_id: str) -> Write:
+        """Return the removal of documents by id."""
+        change = record_pb2.DeleteChange(ids=ids)
+        return _write(change, change, request_id, _now())
+
+    def prepare_delete_where(self, filter_text: str, request_id: str) -> Write:
+        """Return the removal of documents by condition.
+
+        Raises:
+            ServiceError: FILTER_INVALID.
+        """
+        self.condition(filter_text)
+        change = record_pb2.DeleteByFilterChange(filter=filter_text)
+        return _write(change, change, request_id, _now())
+
+    def submit(self, write: Write) -> Future[WriteResult]:
+        """Queue a write; the future is done when it is on disk and searches see it. Does not block.
+
+        Raises:
+            ServiceError: COLLECTION_NOT_FOUND, it was removed meanwhile.
+        """
+        self.shard.submit(write)
+        return write.future
+
+    def search(self, query: Query, filter_text: str, include: document_pb2.DocumentMask | None) -> SearchAnswer:
+        """Find the nearest documents that meet a filter.
+
+        Raises:
+            ServiceError: FILTER_INVALID or STORAGE_CORRUPT.
+        """
+        condition = self.condition(filter_text)
+        metric = self.specification.metric
+        if condition is ALWAYS and include is None:
+            snapshot = self.shard.snapshot
+            return SearchAnswer(search(snapshot, query, metric, None), [], snapshot)
+        with self.shard.reader_with_snapshot() as (reader, snapshot):
+            allowed = None if condition is ALWAYS else reader.rows_where(condition)
+            found = search(snapshot, query, metric, allowed)
+            documents: list[document_pb2.Document] = []
+            if include is not None:
+                by_id = reader.by_ids(sorted(set(found.ids)), vectors=include.vector)
+                documents = [masked(by_id[id_], include) for id_ in found.ids]
+        return SearchAnswer(found, documents, snapshot)
+
+    def get(self, ids: Sequence[str], include: document_pb2.DocumentMask) -> DocumentsAnswer:
+        """Return documents by id, in the order of `ids`, without those that are not there.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        with self.shard.reader() as (reader, revision):
+            by_id = reader.by_ids(ids, vectors=include.vector)
+        return DocumentsAnswer([masked(by_id[id_], include) for id_ in ids if id_ in by_id], revision)
+
+    def page(self, after_id: str, limit: int, filter_text: str, include: document_pb2.DocumentMask) -> DocumentsAnswer:
+        """Return the first documents by id, behind an id, that meet a filter.
+
+        Raises:
+            ServiceError: FILTER_INVALID or STORAGE_CORRUPT.
+        """
+        condition = self.condition(filter_text)
+        with self.shard.reader() as (reader, revision):
+            documents = reader.page(after_id, limit, condition, vectors=include.vector)
+        return DocumentsAnswer([masked(document, include) for document in documents], revision)
+
+    def count(self, filter_text: str) -> tuple[int, int, Revision]:
+        """Return how many documents meet a filter, how many items they show, and the revision.
+
+        Raises:
+            ServiceError: FILTER_INVALID or STORAGE_CORRUPT.
+        """
+        condition = self.condition(filter_text)
+        with self.shard.reader() as (reader, revision):
+            documents, items = reader.count(condition)
+        return documents, items, revision
+
+    def describe(self) -> collection_pb2.Collection:
+        """Return its settings and state.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        described = collection_pb2.Collection()
+        described.CopyFrom(self.specification.settings)
+        described.etag = self.specification.etag
+        with self.shard.reader_with_snapshot() as (reader, snapshot):
+            described.documents, described.items = reader.count(ALWAYS)
+        described.revision.epoch, described.revision.sequence = snapshot.revision.epoch, snapshot.revision.sequence
+        described.index_generation = snapshot.generation
+        for view in snapshot.views:
+            segment = view.part.segment
+            sealing = segment.kind == "growing" and not view.part.is_growing
+            described.segments.add(
+                id=view.part.number,
+                kind="sealing" if sealing else segment.kind,
+                rows=view.live.length,
+                live_rows=view.live.count,
+                memory_bytes=segment.memory_bytes,
+            )
+        return described
+
+    def condition(self, filter_text: str) -> SqlCondition:
+        """Read a filter.
+
+        Raises:
+            ServiceError: FILTER_INVALID.
+        """
+        try:
+            return compile_filter(filter_text, self.specification.schema)
+        except FilterError as error:
+            raise errors.invalid_argument("FILTER_INVALID", f"filter: {error}", filter=filter_text[:200]) from error
+
+    def close(self) -> None:
+        """Finish the write under way, refuse the others, and close the files."""
+        self.shard.close(lambda: collection_not_found(self.specification.name))
+
+
+def collection_not_found(name: str) -> errors.ServiceError:
+    """Return the error for a collection that does not exist."""
+    return errors.not_found(
+        "COLLECTION_NOT_FOUND", f"there is no collection {name!r}; create it, or see ListCollections", collection=name
+    )
+
+
+def masked(document: document_pb2.Document, include: document_pb2.DocumentMask) -> document_pb2.Document:
+    """Return the document with those parts only that are asked for, id and item always."""
+    if include.labels and include.attributes and include.payload and include.provenance:
+        return document
+    shown = document_pb2.Document()
+    shown.CopyFrom(document)
+    for name in ("labels", "attributes", "payload", "provenance"):
+        if not getattr(include, name):
+            shown.ClearField(name)
+    return shown
+
+
+def _write(asked: Change, change: Change, request_id: str, now: Timestamp) -> Write:
+    return Write(change, request_id, _digest(asked), now, change.ByteSize())
+
+
+def _digest(change: Change) -> bytes:
+    content = change.SerializeToString(deterministic=True)
+    return hashlib.sha256(change.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()
+
+
+def _now() -> Timestamp:
+    now = Timestamp()
+    now.FromNanoseconds(time.time_ns())
+    return now

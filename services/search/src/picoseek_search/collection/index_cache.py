@@ -1,0 +1,110 @@
+"""Index files of a shard: which rows are in them, by the numbers and checksums of the vectors."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from picoseek_search.collection.part import Part
+from picoseek_search.segment import index_file
+from picoseek_search.segment.arrays import Mask
+from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.index_file import IndexFileError
+from picoseek_search.segment.metric import Metric
+from picoseek_search.segment.sealed import SealedSegment
+from picoseek_search.storage.documents import RowDirectory
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class CachedIndex:
+    """A sealed segment that was read from disk."""
+
+    part: Part
+    """The segment; rows whose documents are gone have empty ids."""
+    live: Bitmap
+    """Rows whose documents are there."""
+
+
+class IndexCache:
+    """Sealed graph indexes on disk. Whatever is wrong with them costs time, never an answer.
+
+    A row's number is given once and its vector's checksum is kept beside it, so a file never becomes wrong: rows whose
+    document was replaced or removed are not live.
+    """
+
+    def __init__(self, directory: Path, dimension: int, metric: Metric) -> None:
+        self._directory = directory
+        self._dimension = dimension
+        self._metric = metric
+
+    def save(self, part: Part) -> None:
+        """Write a part, if it is sealed and building it anew would take long."""
+        segment = part.segment
+        if not isinstance(segment, SealedSegment) or segment.index_kind.is_exact:
+            return
+        keys = np.stack([part.rows, part.vector_checksums], axis=1)
+        try:
+            index_file.save(self._stem(part), segment, keys)
+        except OSError as error:
+            _LOG.warning("index of part %d was not kept, it is built anew after a restart: %s", part.number, error)
+            index_file.remove(self._stem(part))
+
+    def remove(self, part: Part) -> None:
+        """Remove a part's file, if there is one."""
+        index_file.remove(self._stem(part))
+
+    def load(self, directory: RowDirectory) -> list[CachedIndex]:
+        """Read what there is, oldest rows first, each row at most once; useless files are removed."""
+        if not len(directory.rows):
+            self._remove_all_but(set())
+            return []
+        covered = np.zeros(len(directory.rows), np.bool_)
+        found: list[CachedIndex] = []
+        # What was built later holds the rows of what it was built from, if a crash left both.
+        for stem in index_file.stems(self._directory):
+            try:
+                segment, keys = index_file.load(stem, self._dimension, self._metric)
+            except IndexFileError as error:
+                _LOG.warning("an index is built anew: %s", error)
+                continue
+            places, matches = _match(keys, directory)
+            matches &= ~covered[places]
+            if matches.any():
+                covered[places[matches]] = True
+                found.append(_cached(int(stem.name), segment, keys, places, matches, directory))
+        self._remove_all_but({self._stem(cached.part).name for cached in found})
+        return sorted(found, key=lambda cached: int(cached.part.rows.min()))
+
+    def _remove_all_but(self, names: set[str]) -> None:
+        for path in self._directory.iterdir():
+            if path.stem not in names:
+                path.unlink()
+
+    def _stem(self, part: Part) -> Path:
+        return self._directory / f"{part.number:012d}"
+
+
+def _cached(
+    number: int,
+    segment: SealedSegment,
+    keys: index_file.Keys,
+    places: index_file.Keys,
+    matches: Mask,
+    directory: RowDirectory,
+) -> CachedIndex:
+    where = list(zip(places.tolist(), matches.tolist(), strict=True))
+    ids = [directory.ids[place] if live else "" for place, live in where]
+    items = [directory.items[place] if live else "" for place, live in where]
+    part = Part(number, segment, np.ascontiguousarray(keys[:, 0]), np.ascontiguousarray(keys[:, 1]), ids, items)
+    return CachedIndex(part, Bitmap.from_mask(matches))
+
+
+def _match(keys: index_file.Keys, directory: RowDirectory) -> tuple[index_file.Keys, Mask]:
+    places = np.minimum(np.searchsorted(directory.rows, keys[:, 0]), len(directory.rows) - 1)
+    same = (directory.rows[places] == keys[:, 0]) & (directory.vector_checksums[places] == keys[:, 1])
+    return places, same

@@ -1,0 +1,59 @@
+"""Which segments are built into one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from picoseek_search.collection.options import EngineOptions
+
+
+@dataclass(frozen=True)
+class PartSize:
+    """What a plan must know of a part."""
+
+    rows: int
+    """Rows in it."""
+    live: int
+    """Rows that are live."""
+    is_growing: bool
+    """It still takes rows and is left alone."""
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """Neighbouring parts to be built into one."""
+
+    first: int
+    """Place of the first one."""
+    count: int
+    """How many; 1: it is rebuilt without its dead rows."""
+
+
+def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan | None:
+    """Return what to build next, or None if the parts are good as they are.
+
+    A part with too many dead rows comes first. Otherwise the tier of a part is the number of times that it was merged,
+    by its size, and a run of `merge_factor` neighbours is merged when none of them is of a higher tier than the last
+    one's: merging small ones into a large one again and again would cost a rebuild of the large one each time.
+    """
+    for place, part in enumerate(parts):
+        if not part.is_growing and part.live < options.min_live_share * part.rows:
+            return MergePlan(place, 1)
+    settled = len(parts) - (1 if parts and parts[-1].is_growing else 0)
+    tiers = [_tier(part.live, options) for part in parts[:settled]]
+    for last in range(settled - 1, options.merge_factor - 2, -1):
+        first = last
+        while first > 0 and tiers[first - 1] <= tiers[last]:
+            first -= 1
+        if last - first + 1 >= options.merge_factor:
+            first = last - options.merge_factor + 1
+            run = parts[first : last + 1]
+            if sum(part.live for part in run) <= options.max_segment_rows:
+                return MergePlan(first, len(run))
+    return None
+
+
+def _tier(live: int, options: EngineOptions) -> int:
+    return max(0, math.floor(math.log(max(live, 1) / options.growing_rows, options.merge_factor) + 0.5))

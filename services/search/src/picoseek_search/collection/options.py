@@ -1,0 +1,27 @@
+"""What the engine may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Sizes and limits of collections and their indexes."""
+
+    growing_rows: int = 4096
+    """Rows of a growing chunk. All of them are compared in every search; 4,096 x 512 cost about one graph search."""
+    graph_rows: int = 8192
+    """Indexes of fewer rows are built Flat: comparing all of them costs about one graph search and misses nothing."""
+    merge_factor: int = 4
+    """Neighbouring segments of about one size that are merged; a row is built anew log(rows) to this base times."""
+    max_segment_rows: int = 1_000_000
+    """Segments of more rows are not merged any further."""
+    min_live_share: float = 0.5
+    """Segments with fewer live rows are rebuilt without the others."""
+    max_group_bytes: int = 32 << 20
+    """Waiting writes that are put into one transaction, in bytes."""
+    keep_requests: int = 100_000
+    """Newest writes of a shard whose request ids are remembered."""
+    keep_log_records: int = 64
+    """Newest log records of a shard that are kept."""

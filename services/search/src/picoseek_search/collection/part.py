@@ -1,0 +1,103 @@
+"""Segments with the documents that their rows stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from picoseek_search.segment.arrays import Mask, Offsets, Vectors
+from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.growing import GrowingSegment
+from picoseek_search.segment.metric import Metric
+from picoseek_search.segment.segment import Segment
+from picoseek_search.storage.documents import RowNumbers, StoredRow, VectorChecksums
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A segment and, row by row, the versions of documents in it."""
+
+    number: int
+    """Unique in the shard."""
+    segment: Segment
+    """The vectors."""
+    rows: RowNumbers
+    """Numbers of the versions; behind the published rows anything."""
+    vector_checksums: VectorChecksums
+    """CRC-32C of the vectors as they were written."""
+    ids: list[str]
+    """Document ids."""
+    items: list[str]
+    """Items."""
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether rows may still be added."""
+        return False
+
+
+class GrowingPart(Part):
+    """A part that takes new rows. What is appended is seen only under a bitmap that is long enough."""
+
+    def __init__(self, number: int, dimension: int, capacity: int, metric: Metric) -> None:
+        self._growing = GrowingSegment(dimension, capacity, metric)
+        super().__init__(number, self._growing, np.zeros(capacity, np.int64), np.zeros(capacity, np.int64), [], [])
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether rows may still be added."""
+        return self._growing.free > 0
+
+    @property
+    def free(self) -> int:
+        """Rows that still fit."""
+        return self._growing.free
+
+    def append(self, stored: Sequence[StoredRow], vectors: Vectors) -> int:
+        """Add rows behind the last one; returns the new length."""
+        start = self._growing.length
+        self._growing.append(vectors)
+        self.rows[start : start + len(stored)] = [one.row for one in stored]
+        self.vector_checksums[start : start + len(stored)] = [one.vector_checksum for one in stored]
+        self.ids.extend(one.id for one in stored)
+        self.items.extend(one.item for one in stored)
+        return self._growing.length
+
+    def truncate(self, length: int) -> None:
+        """Take back rows that were never published."""
+        self._growing.truncate(length)
+        del self.ids[length:]
+        del self.items[length:]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A part as one snapshot shows it."""
+
+    part: Part
+    """The part."""
+    live: Bitmap
+    """Rows that are there and whose document has not been replaced or removed."""
+
+    @property
+    def rows(self) -> RowNumbers:
+        """Numbers of the published rows."""
+        return self.part.rows[: self.live.length]
+
+    def find(self, numbers: RowNumbers) -> Offsets:
+        """Return the places of those of some ascending numbers that are in the part."""
+        return np.flatnonzero(contains(numbers, self.rows))
+
+    def selected(self, numbers: RowNumbers) -> Bitmap:
+        """Return the live rows that are among some ascending numbers."""
+        return self.live.intersection(Bitmap.from_mask(contains(numbers, self.rows)))
+
+
+def contains(numbers: RowNumbers, wanted: RowNumbers) -> Mask:
+    """Return for each wanted number whether it is among some ascending ones."""
+    if not len(numbers):
+        return np.zeros(len(wanted), np.bool_)
+    places = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+    return np.equal(numbers[places], wanted)

@@ -1,0 +1,174 @@
+"""One part of a collection: its documents on disk, its index in memory, and the order of its writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from picoseek_chassis.errors import ServiceError
+
+from picoseek_search.collection.compactor import Compactor
+from picoseek_search.collection.index_cache import IndexCache
+from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.revision_waiters import RevisionWaiters
+from picoseek_search.collection.shard_index import ShardIndex
+from picoseek_search.collection.shard_writer import ShardWriter
+from picoseek_search.collection.snapshot import Snapshot
+from picoseek_search.collection.workers import Workers
+from picoseek_search.collection.write_queue import Outcome, Write, WriteQueue
+from picoseek_search.segment.index_kind import IndexKind
+from picoseek_search.segment.metric import Metric
+from picoseek_search.storage.database import CollectionDatabase
+from picoseek_search.storage.documents import DocumentReader, DocumentWriter, Effect, RowDirectory, StoredRow
+from picoseek_search.storage.filter_sql import Schema
+from picoseek_search.storage.log import EmbeddedLog, Revision
+from picoseek_search.storage.requests import RequestTable
+from picoseek_search.storage.sqlite import transaction, translated
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """What cannot be changed of a shard."""
+
+    number: int
+    """From 0."""
+    dimension: int
+    """Components of its vectors."""
+    metric: Metric
+    """How they are compared."""
+    kind: IndexKind
+    """How they are indexed."""
+    schema: Schema
+    """Attributes that filters may name."""
+
+
+class Shard:
+    """Documents in one total order of writes. All methods may be called from any thread."""
+
+    def __init__(
+        self, directory: Path, settings: ShardSettings, options: EngineOptions, workers: Workers, *, create: bool
+    ) -> None:
+        """Open the shard and make it searchable: from index files where they fit, else exactly until they are built.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT or DISK_FULL.
+        """
+        self._settings = settings
+        self._database = CollectionDatabase(directory / "documents.sqlite3", create=create)
+        self._index = ShardIndex(settings.dimension, settings.metric, options.growing_rows)
+        cache = IndexCache(directory / "index", settings.dimension, settings.metric)
+        try:
+            self._load(cache, options)
+        except BaseException:
+            self._database.close()
+            raise
+        connection = self._database.writer
+        self._writer = ShardWriter(
+            settings.number,
+            self._database,
+            EmbeddedLog(connection, options.keep_log_records),
+            RequestTable(connection, options.keep_requests),
+            self._index,
+            settings.schema,
+        )
+        self._queue = WriteQueue(self._apply, workers.write, options.max_group_bytes)
+        self._compactor = Compactor(self._index, cache, settings.kind, settings.metric, options, workers)
+        self._waiters = RevisionWaiters(self._index.snapshot.revision)
+        self._compactor.schedule()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state of the index."""
+        return self._index.snapshot
+
+    @property
+    def compactor(self) -> Compactor:
+        """Who builds its indexes."""
+        return self._compactor
+
+    def submit(self, write: Write) -> None:
+        """Queue a write; `write.future` tells when it is on disk and seen by searches.
+
+        Raises:
+            ServiceError: the shard is closed.
+        """
+        self._queue.submit(write)
+
+    def when_reached(self, revision: Revision) -> Future[None]:
+        """Return a future that is done once searches see a revision; cancel it to wait no more."""
+        return self._waiters.add(revision)
+
+    @contextmanager
+    def reader(self) -> Generator[tuple[DocumentReader, Revision]]:
+        """Lend a reader of the documents at one revision.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        with self._database.reader(self._settings.number) as reader, reader.snapshot() as revision:
+            yield reader, revision
+
+    @contextmanager
+    def reader_with_snapshot(self) -> Generator[tuple[DocumentReader, Snapshot]]:
+        """Lend a reader of the documents and the state of the index at the same revision.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        with self._database.reader(self._settings.number) as reader:
+            with reader.snapshot() as revision:
+                snapshot = self._index.snapshot
+                if snapshot.revision == revision:
+                    yield reader, snapshot
+                    return
+            # A write was committed in between. Between its commit and its publication it holds the lock.
+            with ExitStack() as stack:
+                with self._index.lock:
+                    stack.enter_context(reader.snapshot())
+                    snapshot = self._index.snapshot
+                yield reader, snapshot
+
+    def close(self, answer: Callable[[], ServiceError]) -> None:
+        """Finish the write under way, refuse the others with `answer`, and close the files."""
+        self._queue.close(answer)
+        self._compactor.close()
+        self._database.close()
+
+    def _apply(self, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = self._writer.apply(writes)
+        self._waiters.reach(self._index.snapshot.revision)
+        self._compactor.schedule()
+        return outcomes
+
+    def _load(self, cache: IndexCache, options: EngineOptions) -> None:
+        number = self._settings.number
+        documents = DocumentWriter(self._database.writer, number)
+        with translated(self._database.path), transaction(self._database.writer):
+            documents.ensure_shard()
+        with self.reader() as (reader, revision), self._index.lock:
+            self._index.publish(Snapshot(revision, 0, ()))
+            directory = reader.directory()
+            covered = np.zeros(len(directory.rows), np.bool_)
+            for cached in cache.load(directory):
+                self._index.add_sealed(cached.part, cached.live)
+                covered |= np.isin(directory.rows, cached.part.rows[cached.live.mask()])
+            places = np.flatnonzero(~covered)
+            for start in range(0, len(places), options.growing_rows):
+                some = places[start : start + options.growing_rows].tolist()
+                effect = Effect(added=[_stored(reader, directory, place) for place in some])
+                self._index.publish(self._index.stage(effect, revision))
+
+
+def _stored(reader: DocumentReader, directory: RowDirectory, place: int) -> StoredRow:
+    row = int(directory.rows[place])
+    return StoredRow(
+        row,
+        directory.ids[place],
+        directory.items[place],
+        reader.vector(row),
+        int(directory.vector_checksums[place]),
+    )

@@ -1,0 +1,114 @@
+"""The searchable state of a shard in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from picoseek_search.collection.part import GrowingPart, Part, View, contains
+from picoseek_search.collection.snapshot import Snapshot
+from picoseek_search.segment.arrays import Vectors
+from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.metric import Metric
+from picoseek_search.storage.documents import Effect, RowNumbers, StoredRow
+from picoseek_search.storage.log import Revision
+
+
+def decode_vectors(vectors: Sequence[bytes], dimension: int) -> Vectors:
+    """Return vectors of little-endian float32 as an array of shape (vectors, dimension)."""
+    return np.frombuffer(b"".join(vectors), "<f4").astype(np.float32, copy=False).reshape(-1, dimension)
+
+
+class ShardIndex:
+    """Publishes snapshots. Searches take the newest one and need no lock.
+
+    Whoever changes it holds `lock`; so does whoever needs the database and the newest snapshot at one revision.
+    """
+
+    def __init__(self, dimension: int, metric: Metric, growing_rows: int) -> None:
+        self.lock = threading.Lock()
+        """Held while a write is committed and published, and while a part is replaced."""
+        self._dimension = dimension
+        self._metric = metric
+        self._growing_rows = growing_rows
+        self._numbers = 0
+        self._snapshot = Snapshot(Revision(0, 0), 0, ())
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+        return self._snapshot
+
+    def next_number(self) -> int:
+        """Return a number for a new part; the lock is held."""
+        self._numbers += 1
+        return self._numbers
+
+    def stage(self, effect: Effect, revision: Revision) -> Snapshot:
+        """Return the state after a write, without publishing it; the lock is held.
+
+        It is published or taken back with discard() before anything else is staged.
+        """
+        views = list(self._snapshot.views)
+        if effect.removed:
+            removed = np.array(sorted(effect.removed), np.int64)
+            views = [_without(view, removed) for view in views]
+        rows = effect.added
+        vectors = self._metric.prepare(decode_vectors([stored.vector for stored in rows], self._dimension))
+        while rows:
+            if not views or not views[-1].part.is_growing:
+                part = GrowingPart(self.next_number(), self._dimension, self._growing_rows, self._metric)
+                views.append(View(part, Bitmap.full(0)))
+            views[-1], taken = _appended(views[-1], rows, vectors)
+            rows, vectors = rows[taken:], vectors[taken:]
+        return Snapshot(revision, self._snapshot.generation, tuple(views))
+
+    def discard(self) -> None:
+        """Take back what was staged; the lock is held."""
+        for view in self._snapshot.views:
+            if isinstance(view.part, GrowingPart):
+                view.part.truncate(view.live.length)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Show a state to all searches that begin from now on; the lock is held."""
+        self._snapshot = snapshot
+
+    def add_sealed(self, part: Part, live: Bitmap) -> None:
+        """Show a part that was read from disk, before there is a growing one; the lock is held."""
+        self._numbers = max(self._numbers, part.number)
+        current = self._snapshot
+        self._snapshot = Snapshot(current.revision, current.generation + 1, (*current.views, View(part, live)))
+
+    def replace(self, old: Sequence[Part], new: Part | None) -> None:
+        """Put a part in the place of neighbours, all of whose live rows it has; takes the lock.
+
+        Args:
+            old: parts that are replaced; none of them is growing.
+            new: their live rows at some time since they stopped growing; None: there was none.
+        """
+        with self.lock:
+            views = list(self._snapshot.views)
+            start = next(place for place, view in enumerate(views) if view.part is old[0])
+            replaced = views[start : start + len(old)]
+            # Rows that were removed while the new part was built.
+            live = np.sort(np.concatenate([view.rows[view.live.mask()] for view in replaced]))
+            views[start : start + len(old)] = (
+                [] if new is None else [View(new, Bitmap.from_mask(contains(live, new.rows)))]
+            )
+            self._snapshot = Snapshot(self._snapshot.revision, self._snapshot.generation + 1, tuple(views))
+
+
+def _without(view: View, removed: RowNumbers) -> View:
+    places = view.find(removed)
+    return View(view.part, view.live.without(places)) if len(places) else view
+
+
+def _appended(view: View, rows: Sequence[StoredRow], vectors: Vectors) -> tuple[View, int]:
+    part = view.part
+    if not isinstance(part, GrowingPart):
+        raise TypeError("only a growing part takes rows")
+    taken = min(part.free, len(rows))
+    length = part.append(rows[:taken], vectors[:taken])
+    return View(part, view.live.extended(length)), taken

@@ -1,0 +1,127 @@
+"""Applies writes to a shard: log, documents, answers and index, each write once and all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from picoseek_chassis import errors
+from picoseek_protos.log.v1 import record_pb2
+
+from picoseek_search.collection.shard_index import ShardIndex
+from picoseek_search.collection.write_queue import Outcome, Write, WriteResult
+from picoseek_search.storage.database import CollectionDatabase
+from picoseek_search.storage.documents import DocumentWriter, Effect
+from picoseek_search.storage.filter_sql import Schema, compile_filter
+from picoseek_search.storage.log import Log, Revision
+from picoseek_search.storage.requests import AppliedRequest, RequestTable, WriteCounts
+from picoseek_search.storage.sqlite import corrupt, transaction, translated
+
+
+class ShardWriter:
+    """The one writer of a shard."""
+
+    def __init__(
+        self,
+        shard: int,
+        database: CollectionDatabase,
+        log: Log,
+        requests: RequestTable,
+        index: ShardIndex,
+        schema: Schema,
+    ) -> None:
+        """Write to a shard.
+
+        Args:
+            shard: its number.
+            database: with whose writing connection `log` and `requests` work.
+            log: decides the order.
+            requests: writes that were applied.
+            index: what searches see.
+            schema: attributes that filters may name.
+        """
+        self._shard = shard
+        self._database = database
+        self._documents = DocumentWriter(database.writer, shard)
+        self._log = log
+        self._requests = requests
+        self._index = index
+        self._schema = schema
+
+    def apply(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Apply writes in one transaction; when it returns, they are on disk and searches see them.
+
+        Returns:
+            An outcome for each write; a ServiceError says that this one was refused, which is nothing to the others.
+
+        Raises:
+            ServiceError: DISK_FULL or STORAGE_CORRUPT; none of them was applied.
+        """
+        with self._index.lock, translated(self._database.path):
+            outcomes: list[Outcome] = []
+            revision = before = self._index.snapshot.revision
+            effect = Effect()
+            staged = None
+            try:
+                with transaction(self._database.writer):
+                    if self._documents.applied() != before:
+                        raise corrupt(self._database.path, "it is not at the revision that was written last")
+                    for write in writes:
+                        outcome, change = self._apply_one(write, revision)
+                        outcomes.append(outcome)
+                        if change is not None and isinstance(outcome, WriteResult):
+                            revision = outcome.revision
+                            effect = effect.then(change)
+                    if revision != before:
+                        self._documents.mark_applied(revision)
+                        staged = self._index.stage(effect, revision)
+            except BaseException:
+                self._index.discard()
+                raise
+            if staged is not None:
+                self._index.publish(staged)
+            return outcomes
+
+    def _apply_one(self, write: Write, after: Revision) -> tuple[Outcome, Effect | None]:
+        known = self._requests.find(self._shard, write.request_id)
+        if known is not None:
+            if known.content != write.content:
+                return _reused(write.request_id), None
+            return WriteResult(known.revision, known.counts, already_applied=True), None
+        record = record_pb2.LogRecord(shard=self._shard, request_id=write.request_id, accepted_at=write.accepted_at)
+        change = write.change
+        if isinstance(change, record_pb2.UpsertChange):
+            record.upsert.CopyFrom(change)
+        elif isinstance(change, record_pb2.DeleteChange):
+            record.delete.CopyFrom(change)
+        else:
+            record.delete_by_filter.CopyFrom(change)
+        revision = self._log.append(record, after)
+        effect = self._change(record)
+        counts = _counts(record, effect)
+        self._requests.add(self._shard, write.request_id, AppliedRequest(write.content, revision, counts))
+        return WriteResult(revision, counts, already_applied=False), effect
+
+    def _change(self, record: record_pb2.LogRecord) -> Effect:
+        match record.WhichOneof("change"):
+            case "upsert":
+                return self._documents.upsert(record.upsert.documents, record.sequence)
+            case "delete":
+                return self._documents.delete(record.delete.ids)
+            case _:
+                condition = compile_filter(record.delete_by_filter.filter, self._schema)
+                return self._documents.delete_where(condition)
+
+
+def _counts(record: record_pb2.LogRecord, effect: Effect) -> WriteCounts:
+    if record.HasField("upsert"):
+        replaced = len(effect.removed)
+        return WriteCounts(inserted=len(effect.added) - replaced, replaced=replaced)
+    return WriteCounts(deleted=len(effect.removed))
+
+
+def _reused(request_id: str) -> errors.ServiceError:
+    return errors.aborted(
+        "REQUEST_ID_REUSED",
+        f"request_id {request_id!r} was used for a write of other content; use a new one for each write",
+        request_id=request_id,
+    )

@@ -1,0 +1,166 @@
+"""What a collection was made to be."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from picoseek_chassis import errors
+from picoseek_protos.v1 import collection_pb2, embedding_pb2
+
+from picoseek_search.segment.index_kind import IndexKind
+from picoseek_search.segment.metric import Metric
+from picoseek_search.storage.filter_sql import Schema
+
+MAX_DIMENSION = 16384
+MAX_EF = 16384
+DEFAULT_EF = 64
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+_NAME_RULE = "1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit"
+_ATTRIBUTE_NAME_RULE = "1 to 64 of a-z, 0-9, '_', beginning with a letter"
+_ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_DEFAULT_FACTORY = "HNSW32"
+_DEFAULT_EF_CONSTRUCTION = 80
+_MAX_EF_CONSTRUCTION = 2000
+_MAX_ATTRIBUTES = 100
+_MAX_DESCRIPTION_BYTES = 4096
+_METRICS = {
+    embedding_pb2.METRIC_INNER_PRODUCT: Metric.INNER_PRODUCT,
+    embedding_pb2.METRIC_COSINE: Metric.COSINE,
+    embedding_pb2.METRIC_L2: Metric.L2,
+}
+_SET_BY_SERVICE: tuple[
+    Literal["documents", "items", "revision", "index_generation", "segments", "created_at", "updated_at", "etag"], ...
+] = ("documents", "items", "revision", "index_generation", "segments", "created_at", "updated_at", "etag")
+
+
+@dataclass(frozen=True)
+class Specification:
+    """Settings of a collection, checked and complete."""
+
+    settings: collection_pb2.Collection
+    """As they are stored."""
+    dimension: int
+    """Components of its vectors."""
+    metric: Metric
+    """How they are compared."""
+    kind: IndexKind
+    """How they are indexed."""
+    schema: Schema
+    """Type of each attribute, by name."""
+    required: frozenset[str]
+    """Attributes that every document must have."""
+
+    @property
+    def name(self) -> str:
+        """Name of the collection."""
+        return self.settings.name
+
+    @property
+    def space(self) -> str:
+        """Digest of its embedding space."""
+        return self.settings.space.digest
+
+    @property
+    def ef(self) -> int:
+        """HNSW: length of the candidate list of searches that do not say."""
+        return min(self.settings.index.defaults.ef, MAX_EF) or DEFAULT_EF
+
+    @property
+    def exact(self) -> bool:
+        """Whether searches that do not say compare with every vector."""
+        return self.settings.index.defaults.exact
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change of the settings."""
+        return hashlib.sha256(self.settings.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+    def asks_the_same_as(self, other: Specification) -> bool:
+        """Whether two requests to make a collection want the same one."""
+        return _asked(self.settings) == _asked(other.settings)
+
+
+def specify(request: collection_pb2.Collection) -> Specification:
+    """Check what a collection shall be and fill in the defaults.
+
+    Raises:
+        ServiceError: COLLECTION_INVALID, the message names the field.
+    """
+    settings = _asked(request)
+    _require(_NAME.fullmatch(settings.name), "name", _NAME_RULE)
+    _check_space(settings.space)
+    if settings.metric == embedding_pb2.METRIC_UNSPECIFIED:
+        settings.metric = settings.space.metric or embedding_pb2.METRIC_COSINE
+    _require(settings.metric in _METRICS, "metric", "inner product, cosine or L2; Hamming is not served yet")
+    _require(settings.shards <= 1, "shards", "1; more are not served yet")
+    _require(settings.replicas <= 1, "replicas", "1; more are not served yet")
+    settings.shards = settings.replicas = 1
+    _require(len(settings.description.encode()) <= _MAX_DESCRIPTION_BYTES, "description", "at most 4096 bytes")
+    index = settings.index
+    index.factory = index.factory or _DEFAULT_FACTORY
+    index.ef_construction = index.ef_construction or _DEFAULT_EF_CONSTRUCTION
+    _require(8 <= index.ef_construction <= _MAX_EF_CONSTRUCTION, "index.ef_construction", "8 to 2000, or 0")
+    _require(index.defaults.ef <= MAX_EF, "index.defaults.ef", f"at most {MAX_EF}")
+    try:
+        kind = IndexKind.parse(index.factory, index.ef_construction)
+    except ValueError as error:
+        raise _invalid("index.factory", str(error)) from error
+    _check_schema(settings)
+    return Specification(
+        settings,
+        settings.space.dimension,
+        _METRICS[settings.metric],
+        kind,
+        {attribute.name: int(attribute.type) for attribute in settings.schema},
+        frozenset(attribute.name for attribute in settings.schema if attribute.required),
+    )
+
+
+def _check_space(space: embedding_pb2.EmbeddingSpace) -> None:
+    _require(
+        _DIGEST.fullmatch(space.digest), "space.digest", '"sha256:" and 64 hex digits, as the embedding carries it'
+    )
+    _require(1 <= space.dimension <= MAX_DIMENSION, "space.dimension", f"1 to {MAX_DIMENSION}")
+    _require(
+        space.type in (embedding_pb2.VECTOR_TYPE_UNSPECIFIED, embedding_pb2.VECTOR_TYPE_FLOAT32),
+        "space.type",
+        "float32; packed bits are not served yet",
+    )
+    space.type = embedding_pb2.VECTOR_TYPE_FLOAT32
+
+
+def _check_schema(settings: collection_pb2.Collection) -> None:
+    _require(len(settings.schema) <= _MAX_ATTRIBUTES, "schema", f"at most {_MAX_ATTRIBUTES} attributes")
+    seen: set[str] = set()
+    for place, attribute in enumerate(settings.schema):
+        field = f"schema[{place}]"
+        _require(_ATTRIBUTE_NAME.fullmatch(attribute.name), f"{field}.name", _ATTRIBUTE_NAME_RULE)
+        _require(attribute.name not in seen, f"{field}.name", "different from the names before")
+        _require(
+            collection_pb2.ATTRIBUTE_TYPE_STRING <= attribute.type <= collection_pb2.ATTRIBUTE_TYPE_STRING_LIST,
+            f"{field}.type",
+            "one of the types of AttributeType",
+        )
+        seen.add(attribute.name)
+
+
+def _asked(settings: collection_pb2.Collection) -> collection_pb2.Collection:
+    asked = collection_pb2.Collection()
+    asked.CopyFrom(settings)
+    for name in _SET_BY_SERVICE:
+        asked.ClearField(name)
+    return asked
+
+
+def _require(condition: object, field: str, what: str) -> None:
+    if not condition:
+        raise _invalid(field, f"it must be {what}")
+
+
+def _invalid(field: str, message: str) -> errors.ServiceError:
+    return errors.invalid_argument("COLLECTION_INVALID", f"collection.{field}: {message}", field=field)

@@ -1,0 +1,62 @@
+"""The threads in which work is done, so that the event loop only waits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from picoseek_search.segment.faiss_binding import faiss
+
+_BUILD_NICENESS = 10
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Threads of a node. Searches, reads, writes and building do not wait for each other's threads."""
+
+    search: ThreadPoolExecutor
+    """Searches vectors."""
+    read: ThreadPoolExecutor
+    """Reads documents."""
+    write: ThreadPoolExecutor
+    """Writes; each collection uses one of these threads at a time."""
+    build: ThreadPoolExecutor
+    """Builds one index after the other."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when building shall end early."""
+
+    @classmethod
+    def start(cls, *, search_threads: int, read_threads: int, write_threads: int, build_threads: int) -> Workers:
+        """Start threads.
+
+        Args:
+            search_threads: searches at a time; each uses one core.
+            read_threads: reads at a time.
+            write_threads: collections that are written to at a time.
+            build_threads: cores for the index that is being built.
+        """
+        return cls(
+            ThreadPoolExecutor(search_threads, "search", _use_cores, (1,)),
+            ThreadPoolExecutor(read_threads, "read"),
+            ThreadPoolExecutor(write_threads, "write"),
+            ThreadPoolExecutor(1, "build", _build_in_background, (build_threads,)),
+        )
+
+    def stop(self) -> None:
+        """End all threads; work under way is finished, an index that is being built is given up."""
+        self.stopping.set()
+        for pool in (self.build, self.search, self.read, self.write):
+            pool.shutdown(cancel_futures=pool is self.build)
+
+
+def _use_cores(count: int) -> None:
+    # OpenMP keeps this number for each thread that calls it.
+    faiss.omp_set_num_threads(count)
+
+
+def _build_in_background(count: int) -> None:
+    _use_cores(count)
+    # On Linux this is of the thread, not of the process; threads that it starts inherit it.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BUILD_NICENESS)

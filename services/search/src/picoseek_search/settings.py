@@ -1,0 +1,61 @@
+"""Settings of the search service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from picoseek_chassis.settings import ServiceSettings
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+DEFAULT_PORT = 50062
+"""Port that the service listens on if none is given."""
+
+
+class SearchSettings(ServiceSettings):
+    """Settings of the search service; environment variables begin with PICOSEEK_SEARCH_."""
+
+    model_config = SettingsConfigDict(env_prefix="PICOSEEK_SEARCH_")
+
+    port: Annotated[int, Field(ge=0, le=65535)] = DEFAULT_PORT
+    """Port to listen on; 0: any free one, written to the log."""
+    data_dir: Path = Path("picoseek-data")
+    """Directory of the collections; made if it is not there. One process at a time uses it."""
+
+    search_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
+    """Searches that run at a time, each on one core."""
+    read_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    """Calls of Get, List and Count that run at a time."""
+    write_threads: Annotated[int, Field(ge=1, le=64)] = 4
+    """Collections that are written to at a time."""
+    build_threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Cores for building an index in the background."""
+
+    max_waiting_queries: Annotated[int, Field(ge=1)] = 4096
+    """Queries that may be searched or wait for it; more are refused with OVERLOADED."""
+    max_waiting_reads: Annotated[int, Field(ge=1)] = 256
+    """Calls of Get, List and Count that may run or wait."""
+    max_waiting_write_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """Bytes of writes that may be applied or wait for it."""
+
+    max_queries: Annotated[int, Field(ge=1)] = 1024
+    """Queries in one search."""
+    max_k: Annotated[int, Field(ge=1)] = 1000
+    """Hits a query."""
+    max_hits: Annotated[int, Field(ge=1)] = 100_000
+    """Queries times k in one search."""
+    max_documents: Annotated[int, Field(ge=1)] = 1000
+    """Documents in one Upsert; ids in one Delete or Get."""
+    max_revision_wait_s: Annotated[float, Field(ge=0, le=60)] = 2.0
+    """Longest wait for the revision that a call demands, in seconds."""
+
+    growing_rows: Annotated[int, Field(ge=16, le=65536)] = 4096
+    """See EngineOptions.growing_rows."""
+    graph_rows: Annotated[int, Field(ge=1)] = 8192
+    """See EngineOptions.graph_rows."""
+    keep_requests: Annotated[int, Field(ge=1)] = 100_000
+    """Newest writes of a collection whose request ids are remembered."""
+    keep_log_records: Annotated[int, Field(ge=1)] = 64
+    """Newest log records of a collection that are kept."""

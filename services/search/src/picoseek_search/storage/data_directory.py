@@ -1,0 +1,72 @@
+"""Where a node keeps its files."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import Self
+
+
+class DataDirectory:
+    """A directory that belongs to one process at a time.
+
+    `registry.sqlite3` names the collections; each has a directory under `collections/` with `documents.sqlite3` and, in
+    `index/`, index files that can be built anew.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Make the directory if need be, and take it.
+
+        Raises:
+            OSError: it cannot be made, or another process has it.
+        """
+        self._root = root
+        self.collections.mkdir(parents=True, exist_ok=True)
+        self._lock = (root / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise OSError(f"{root} is in use by another process; give each service its own directory") from error
+
+    @property
+    def registry(self) -> Path:
+        """The list of collections."""
+        return self._root / "registry.sqlite3"
+
+    @property
+    def collections(self) -> Path:
+        """Parent of the collections' directories."""
+        return self._root / "collections"
+
+    def make(self, name: str) -> Path:
+        """Make a collection's directory, which must be new."""
+        path = self.collections / name
+        (path / "index").mkdir(parents=True)
+        for parent in (path, self.collections):
+            _sync(parent)
+        return path
+
+    def remove(self, name: str) -> None:
+        """Remove a collection's directory, if it is there."""
+        shutil.rmtree(self.collections / name, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""The database of one collection: one writer, any number of readers beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from picoseek_search.storage import documents, log, requests
+from picoseek_search.storage.documents import DocumentReader
+from picoseek_search.storage.sqlite import connect, connect_reader, translated
+
+_SCHEMA = ";".join([documents.SCHEMA, requests.SCHEMA, log.SCHEMA])
+_IDLE_READERS = 4
+
+
+class DatabaseClosedError(Exception):
+    """The database was closed: its collection is being removed, or the service stops."""
+
+
+class CollectionDatabase:
+    """A file with the tables of a collection, and its connections."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        """Open the file, or make it if it may be new.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT or DISK_FULL.
+        """
+        self._path = path
+        self._writer = connect(path, schema=_SCHEMA, create=create)
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The connection for writing; one thread at a time."""
+        return self._writer
+
+    @contextmanager
+    def reader(self, shard: int) -> Generator[DocumentReader]:
+        """Lend a connection for reading.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+            DatabaseClosedError: it is closed.
+        """
+        with translated(self._path):
+            connection = self._take()
+            try:
+                yield DocumentReader(connection, shard, self._path)
+            except sqlite3.Error:
+                connection.close()
+                raise
+            except BaseException:
+                self._give(connection)
+                raise
+            self._give(connection)
+
+    def close(self) -> None:
+        """Close the file; readers that are lent out end when they are given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in [*idle, self._writer]:
+            connection.close()
+
+    def _take(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise DatabaseClosedError
+            if self._idle:
+                return self._idle.pop()
+        return connect_reader(self._path)
+
+    def _give(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle) < _IDLE_READERS:
+                self._idle.append(connection)
+                return
+        connection.close()

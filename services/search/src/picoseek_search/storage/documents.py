@@ -1,0 +1,330 @@
+"""Documents of a collection and what was applied to them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+from picoseek_protos.v1 import document_pb2
+
+from picoseek_search.storage.filter_sql import SqlCondition, Value, timestamp_text
+from picoseek_search.storage.log import Revision
+from picoseek_search.storage.sqlite import corrupt
+
+SCHEMA = """
+CREATE TABLE applied (
+    shard INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    next_row INTEGER NOT NULL
+) STRICT;
+CREATE TABLE documents (
+    row INTEGER PRIMARY KEY,
+    shard INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    item TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    vector_checksum INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    labels TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (shard, id)
+) STRICT;
+CREATE INDEX documents_by_item ON documents (shard, item);
+CREATE TABLE vectors (
+    row INTEGER PRIMARY KEY,
+    vector BLOB NOT NULL
+) STRICT
+"""
+
+RowNumbers = NDArray[np.int64]
+"""Numbers of documents' versions: given once, ascending, never again; a replaced document gets a new one."""
+
+VectorChecksums = NDArray[np.int64]
+"""CRC-32C of vectors."""
+
+_IDS_A_STATEMENT = 500
+_COLUMNS = "checksum, row, id, item, sequence, labels, attributes, body"
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """What a search must know of a document's version."""
+
+    row: int
+    """Its number."""
+    id: str
+    """Document.id."""
+    item: str
+    """Document.item, or the id."""
+    vector: bytes
+    """Document.vector."""
+    vector_checksum: int
+    """CRC-32C of the vector."""
+
+
+@dataclass
+class Effect:
+    """What a write changed."""
+
+    added: list[StoredRow] = field(default_factory=lambda: list[StoredRow]())
+    """New versions, by ascending number."""
+    removed: list[int] = field(default_factory=lambda: list[int]())
+    """Numbers of versions that are gone."""
+
+    def then(self, later: Effect) -> Effect:
+        """Return the effect of this write and a later one together."""
+        added = self.added + later.added
+        removed = self.removed + later.removed
+        # What came and went within is of no concern to anybody.
+        passing = {stored.row for stored in added}.intersection(removed)
+        return Effect(
+            [stored for stored in added if stored.row not in passing],
+            [row for row in removed if row not in passing],
+        )
+
+
+@dataclass(frozen=True)
+class RowDirectory:
+    """All live versions of a shard, by ascending number."""
+
+    rows: RowNumbers
+    """Numbers."""
+    vector_checksums: VectorChecksums
+    """CRC-32C of their vectors."""
+    ids: list[str]
+    """Document ids."""
+    items: list[str]
+    """Items; the very object of `ids` where the item is the id."""
+
+
+class DocumentWriter:
+    """Changes documents, in the running transaction of a connection."""
+
+    def __init__(self, connection: sqlite3.Connection, shard: int) -> None:
+        self._connection = connection
+        self._shard = shard
+
+    def ensure_shard(self) -> None:
+        """Make sure that the shard exists, with nothing applied to it yet."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO applied (shard, epoch, sequence, next_row) VALUES (?, 1, 0, 1)", (self._shard,)
+        )
+
+    def applied(self) -> Revision:
+        """Return the newest revision."""
+        epoch, sequence = self._connection.execute(
+            "SELECT epoch, sequence FROM applied WHERE shard = ?", (self._shard,)
+        ).fetchone()
+        return Revision(epoch, sequence)
+
+    def mark_applied(self, revision: Revision) -> None:
+        """Note the newest revision."""
+        self._connection.execute(
+            "UPDATE applied SET epoch = ?, sequence = ? WHERE shard = ?",
+            (revision.epoch, revision.sequence, self._shard),
+        )
+
+    def upsert(self, documents: Sequence[document_pb2.Document], sequence: int) -> Effect:
+        """Write documents with different ids; each takes the place of the one with its id."""
+        effect = self.delete([document.id for document in documents])
+        first = self._reserve(len(documents))
+        for row, document in enumerate(documents, first):
+            effect.added.append(self._insert(row, document, sequence))
+        return effect
+
+    def delete(self, ids: Sequence[str]) -> Effect:
+        """Remove documents by id."""
+        effect = Effect()
+        for start in range(0, len(ids), _IDS_A_STATEMENT):
+            some = ids[start : start + _IDS_A_STATEMENT]
+            condition = SqlCondition(f"id IN ({_marks(len(some))})", tuple(some))
+            effect.removed += self.delete_where(condition).removed
+        return effect
+
+    def delete_where(self, condition: SqlCondition) -> Effect:
+        """Remove the documents that meet a condition."""
+        removed = self._connection.execute(
+            f"DELETE FROM documents WHERE shard = ? AND {condition.text} RETURNING row",
+            (self._shard, *condition.parameters),
+        ).fetchall()
+        self._connection.executemany("DELETE FROM vectors WHERE row = ?", removed)
+        return Effect(removed=[row for (row,) in removed])
+
+    def _reserve(self, count: int) -> int:
+        (after,) = self._connection.execute(
+            "UPDATE applied SET next_row = next_row + ? WHERE shard = ? RETURNING next_row", (count, self._shard)
+        ).fetchone()
+        return int(after) - count
+
+    def _insert(self, row: int, document: document_pb2.Document, sequence: int) -> StoredRow:
+        vector = document.vector
+        body = document_pb2.Document()
+        body.CopyFrom(document)
+        for name in ("id", "item", "vector"):
+            body.ClearField(name)
+        content = body.SerializeToString(deterministic=True)
+        item = document.item or document.id
+        labels = json.dumps(list(document.labels), ensure_ascii=False)
+        attributes = json.dumps(_attributes(document), ensure_ascii=False)
+        stored = StoredRow(row, document.id, item, vector, google_crc32c.value(vector))
+        self._connection.execute(
+            "INSERT INTO documents"
+            " (row, shard, id, item, sequence, vector_checksum, checksum, labels, attributes, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row,
+                self._shard,
+                stored.id,
+                item,
+                sequence,
+                stored.vector_checksum,
+                _checksum(stored.vector_checksum, row, stored.id, item, sequence, labels, attributes, content),
+                labels,
+                attributes,
+                content,
+            ),
+        )
+        self._connection.execute("INSERT INTO vectors (row, vector) VALUES (?, ?)", (row, vector))
+        return stored
+
+
+class DocumentReader:
+    """Reads documents as they were when the connection's running transaction began."""
+
+    def __init__(self, connection: sqlite3.Connection, shard: int, path: Path) -> None:
+        """Use a connection; `path` is for messages."""
+        self._connection = connection
+        self._shard = shard
+        self._path = path
+
+    @contextmanager
+    def snapshot(self) -> Generator[Revision]:
+        """Hold one state of the database; yields its revision."""
+        self._connection.execute("BEGIN")
+        try:
+            row = self._connection.execute(
+                "SELECT epoch, sequence FROM applied WHERE shard = ?", (self._shard,)
+            ).fetchone()
+            yield Revision(*row)
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def by_ids(self, ids: Sequence[str], *, vectors: bool) -> dict[str, document_pb2.Document]:
+        """Return those documents that are there, by id."""
+        found: dict[str, document_pb2.Document] = {}
+        for start in range(0, len(ids), _IDS_A_STATEMENT):
+            some = ids[start : start + _IDS_A_STATEMENT]
+            condition = SqlCondition(f"id IN ({_marks(len(some))})", tuple(some))
+            for document in self._select(condition, "", (), vectors=vectors):
+                found[document.id] = document
+        return found
+
+    def page(self, after_id: str, limit: int, condition: SqlCondition, *, vectors: bool) -> list[document_pb2.Document]:
+        """Return the first documents by id, behind an id, that meet a condition."""
+        behind = SqlCondition(f"id > ? AND {condition.text}", (after_id, *condition.parameters))
+        return list(self._select(behind, "ORDER BY id LIMIT ?", (limit,), vectors=vectors))
+
+    def count(self, condition: SqlCondition) -> tuple[int, int]:
+        """Return how many documents meet a condition, and how many items they show."""
+        documents, items = self._connection.execute(
+            f"SELECT count(*), count(DISTINCT item) FROM documents WHERE shard = ? AND {condition.text}",
+            (self._shard, *condition.parameters),
+        ).fetchone()
+        return int(documents), int(items)
+
+    def rows_where(self, condition: SqlCondition) -> RowNumbers:
+        """Return the numbers of the documents that meet a condition, ascending."""
+        rows = self._connection.execute(
+            f"SELECT row FROM documents WHERE shard = ? AND {condition.text} ORDER BY row",
+            (self._shard, *condition.parameters),
+        )
+        return np.fromiter((row for (row,) in rows), dtype=np.int64)
+
+    def directory(self) -> RowDirectory:
+        """Return all live versions.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT, one of them is not what was written.
+        """
+        rows: list[int] = []
+        checksums: list[int] = []
+        ids: list[str] = []
+        items: list[str] = []
+        cursor = self._connection.execute(
+            f"SELECT vector_checksum, {_COLUMNS} FROM documents WHERE shard = ? ORDER BY row", (self._shard,)
+        )
+        for vector_checksum, checksum, *content in cursor:
+            row, id_, item = content[:3]
+            if checksum != _checksum(vector_checksum, *content):
+                raise corrupt(self._path, f"document {id_!r}")
+            rows.append(row)
+            checksums.append(vector_checksum)
+            ids.append(id_)
+            items.append(id_ if item == id_ else item)
+        return RowDirectory(np.array(rows, np.int64), np.array(checksums, np.int64), ids, items)
+
+    def vector(self, row: int) -> bytes:
+        """Return one version's vector.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT, it is not what was written.
+        """
+        found = self._connection.execute(
+            "SELECT vector, vector_checksum FROM vectors JOIN documents USING (row) WHERE row = ?", (row,)
+        ).fetchone()
+        if found is None or google_crc32c.value(found[0]) != found[1]:
+            raise corrupt(self._path, f"vector of row {row}")
+        return bytes(found[0])
+
+    def _select(
+        self, condition: SqlCondition, order: str, more: tuple[Value, ...], *, vectors: bool
+    ) -> Iterator[document_pb2.Document]:
+        cursor = self._connection.execute(
+            f"SELECT vector_checksum, {_COLUMNS} FROM documents WHERE shard = ? AND {condition.text} {order}",
+            (self._shard, *condition.parameters, *more),
+        )
+        for vector_checksum, checksum, *content in cursor:
+            row, id_, item, _, _, _, body = content
+            if checksum != _checksum(vector_checksum, *content):
+                raise corrupt(self._path, f"document {id_!r}")
+            document = document_pb2.Document.FromString(body)
+            document.id, document.item = id_, item
+            if vectors:
+                document.vector = self.vector(row)
+            yield document
+
+
+def _attributes(document: document_pb2.Document) -> dict[str, object]:
+    return {name: _attribute(value) for name, value in document.attributes.items()}
+
+
+def _attribute(value: document_pb2.AttributeValue) -> object:
+    match value.WhichOneof("kind"):
+        case "timestamp_value":
+            return timestamp_text(value.timestamp_value)
+        case "string_list":
+            return list(value.string_list.values)
+        case None:
+            return None
+        case kind:
+            return getattr(value, kind)
+
+
+def _checksum(
+    vector_checksum: int, row: int, id_: str, item: str, sequence: int, labels: str, attributes: str, body: bytes
+) -> int:
+    header = json.dumps([vector_checksum, row, id_, item, sequence, labels, attributes]).encode()
+    return int(google_crc32c.value(header + body))
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)

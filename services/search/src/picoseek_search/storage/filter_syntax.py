@@ -1,0 +1,170 @@
+"""The filter language: a subset of AIP-160.
+
+    item = "sku-7" AND (labels:"red shoe" OR attributes.price < 20) AND NOT id = "draft-*"
+
+Fields are `id`, `item`, `labels` and `attributes.NAME`; operators `=`, `!=`, `<`, `<=`, `>`, `>=` and `:` (has).
+A `*` at the end of a text matches any rest; `FIELD:*` asks whether there is a value. AND and OR are mixed with
+parentheses only, since AIP-160 and most other languages disagree about which binds tighter.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+MAX_CHARACTERS = 4096
+MAX_COMPARISONS = 100
+MAX_DEPTH = 16
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+      | (?P<operator><=|>=|!=|[=<>:()])
+      | (?P<word>[^\s"'()=<>!:]+)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_SIGN = re.compile(r"\\(.)|(\*)|([^*\\]|\\$)", re.DOTALL)
+_COMPARISONS = {"=", "!=", "<", "<=", ">", ">=", ":"}
+_FIELD = re.compile(r"id|item|labels|attributes\.[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+
+class FilterError(ValueError):
+    """A text that is no filter; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A field compared with a value."""
+
+    field: str
+    """"id", "item", "labels" or "attributes.NAME"."""
+    operator: str
+    """"=", "!=", "<", "<=", ">", ">=" or ":"."""
+    value: str
+    """The value as it was written, quotes and escapes resolved, a final "*" taken off."""
+    prefix: bool
+    """The value is the beginning of what is looked for."""
+
+    @property
+    def asks_presence(self) -> bool:
+        """Whether any value will do."""
+        return self.operator == ":" and self.prefix and not self.value
+
+
+@dataclass(frozen=True)
+class Not:
+    """The opposite of a condition."""
+
+    operand: Condition
+
+
+@dataclass(frozen=True)
+class Junction:
+    """Several conditions of which all or one must hold."""
+
+    operator: str
+    """"AND" or "OR"."""
+    operands: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Comparison | Not | Junction
+
+
+def parse(text: str) -> Condition:
+    """Read a filter.
+
+    Raises:
+        FilterError: it is not one.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise FilterError(f"it has {len(text)} characters, at most {MAX_CHARACTERS} are allowed")
+    parser = _Parser(_tokens(text))
+    condition = parser.junction(0)
+    if parser.peek() is not None:
+        raise FilterError(f"{parser.peek()!r} is not expected there")
+    return condition
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    tokens: list[tuple[str, str]] = []
+    place, text = 0, text.rstrip()
+    while place < len(text):
+        match = _TOKEN.match(text, place)
+        if match is None:
+            raise FilterError(f"cannot read {text[place : place + 20]!r}; texts with signs in them need quotes")
+        kind = str(match.lastgroup)
+        tokens.append((kind, match[kind]))
+        place = match.end()
+    return tokens
+
+
+class _Parser:
+    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+        self._tokens = tokens
+        self._place = 0
+        self._comparisons = 0
+
+    def peek(self) -> str | None:
+        return self._tokens[self._place][1] if self._place < len(self._tokens) else None
+
+    def junction(self, depth: int) -> Condition:
+        if depth > MAX_DEPTH:
+            raise FilterError(f"it is nested deeper than {MAX_DEPTH}")
+        operands = [self._term(depth)]
+        operator = None
+        while self._is_word("AND", "OR"):
+            found = self._next()[1]
+            if operator not in (None, found):
+                raise FilterError("AND and OR stand side by side; say with parentheses what belongs together")
+            operator = found
+            operands.append(self._term(depth))
+        return operands[0] if operator is None else Junction(operator, tuple(operands))
+
+    def _term(self, depth: int) -> Condition:
+        if self._is_word("NOT"):
+            self._next()
+            return Not(self._simple(depth))
+        return self._simple(depth)
+
+    def _simple(self, depth: int) -> Condition:
+        kind, token = self._next()
+        if (kind, token) == ("operator", "("):
+            condition = self.junction(depth + 1)
+            if self._next() != ("operator", ")"):
+                raise FilterError("a parenthesis is not closed")
+            return condition
+        if kind != "word" or not _FIELD.fullmatch(token):
+            raise FilterError(f"{token!r} is no field; fields are id, item, labels and attributes.NAME")
+        operator = self._next()[1]
+        if operator not in _COMPARISONS:
+            raise FilterError(f"{token} is followed by {operator!r} instead of one of = != < <= > >= :")
+        self._comparisons += 1
+        if self._comparisons > MAX_COMPARISONS:
+            raise FilterError(f"it has more than {MAX_COMPARISONS} comparisons")
+        return _comparison(token, operator, *self._next())
+
+    def _is_word(self, *words: str) -> bool:
+        return self._place < len(self._tokens) and self._tokens[self._place] in [("word", word) for word in words]
+
+    def _next(self) -> tuple[str, str]:
+        if self._place == len(self._tokens):
+            raise FilterError("it ends too early")
+        self._place += 1
+        return self._tokens[self._place - 1]
+
+
+def _comparison(field: str, operator: str, kind: str, token: str) -> Comparison:
+    if kind == "operator" or token in ("AND", "OR", "NOT"):
+        raise FilterError(f"{token!r} stands where the value of {field} belongs")
+    value, stars = "", []
+    for escaped, star, plain in _SIGN.findall(token[1:-1] if kind == "text" else token):
+        if star:
+            stars.append(len(value))
+        value += escaped or plain
+    if stars not in ([], [len(value)]):
+        raise FilterError(f"{token}: a * may stand at the end only; write \\* for the sign itself")
+    if stars and operator not in ("=", "!=", ":"):
+        raise FilterError(f"{token}: a * does not go with {operator}")
+    return Comparison(field, operator, value, bool(stars))

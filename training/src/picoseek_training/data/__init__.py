@@ -1,0 +1,1 @@
+"""Reading data sets, caching pictures, drawing training views."""

@@ -1,0 +1,49 @@
+"""Examples decoded, cropped and stretched to one square size, kept on disk so that training does not decode them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from picoseek_bundle import decode_picture
+
+from picoseek_training.data.retrieval_sets import Example
+
+
+def stored_examples(examples: Sequence[Example], side: int, folder: Path) -> NDArray[np.uint8]:
+    """Return the examples as [N, side, side, 3] uint8 RGB, mapped from disk; write them on the first call.
+
+    The file is keyed by paths, boxes and side; a half-written one is never used.
+
+    Raises:
+        FileNotFoundError: a picture is missing.
+        PictureError: a picture cannot be decoded.
+    """
+    key = hashlib.sha256(json.dumps([side, *((str(e.path), e.box) for e in examples)]).encode()).hexdigest()
+    target = folder / f"examples-{key[:16]}.npy"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_suffix(f".{os.getpid()}.part")
+        store = np.lib.format.open_memmap(scratch, "w+", np.uint8, (len(examples), side, side, 3))
+        for index, example in enumerate(examples):
+            store[index] = read_square(example, side)
+        store.flush()
+        os.replace(scratch, target)
+    loaded: NDArray[np.uint8] = np.load(target, mmap_mode="r")
+    return loaded
+
+
+def read_square(example: Example, side: int) -> NDArray[np.uint8]:
+    """Decode one example and stretch it (ratio not kept) to [side, side, 3] RGB."""
+    picture = decode_picture(example.path.read_bytes())
+    if example.box is not None:
+        x1, y1, x2, y2 = example.box
+        picture = picture[y1:y2, x1:x2]
+    resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized[:, :, ::-1], dtype=np.uint8)

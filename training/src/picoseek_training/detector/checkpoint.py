@@ -1,0 +1,39 @@
+"""Checkpoints of a detector's training: written whole or not at all, read back exactly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import paddle
+
+from picoseek_training.networks.picodet.detector import PicoDet, build_picodet
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint; an interrupted write leaves the previous one in place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".part")
+    paddle.save(content, str(scratch))
+    os.replace(scratch, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    content: dict[str, Any] = paddle.load(str(path), return_numpy=True)
+    return content
+
+
+def load_averaged(path: Path) -> PicoDet:
+    """Build the detector of one class from a checkpoint's averaged weights."""
+    detector = build_picodet("picodet_xs", num_classes=1)
+    detector.set_state_dict(load(path)["averaged"])
+    detector.eval()
+    return detector

@@ -1,0 +1,140 @@
+"""Configuration of a detector's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from picoseek_training.optimization.ema import EmaConfig
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """A set of pictures to learn from."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    """Name in logs."""
+    share: float
+    """Part of the samples that comes from this set; the shares of all sets are normalised."""
+    images: Path
+    """Folder of the pictures."""
+    annotations: Path | None = None
+    """COCO file; without it the pictures under `images` are used, and the teacher's boxes are their truth."""
+    pictures: int | None = None
+    """Use only so many pictures of a set without annotations, at even distances in the order of their paths."""
+
+
+@dataclass(frozen=True)
+class EvaluationSetConfig:
+    """A labelled set to measure on."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    images: Path
+    annotations: Path
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The official model, from whose weights the training starts and whose boxes it must not forget."""
+
+    __pydantic_config__ = _STRICT
+
+    onnx: Path
+    """PicoDet-XS with 80 classes, BatchNorm folded."""
+    calibration_pictures: int = 400
+    """Pictures, spread over all sets, that measure BatchNorm statistics and fit the class-agnostic score."""
+    target_score: float = 0.4
+    """A teacher's box with at least this score is an object, in sets without annotations."""
+    ignore_score: float = 0.15
+    """A box with at least this score that is no object is ignored: neither object nor background."""
+    nms_threshold: float = 0.5
+    """IoU above which the teacher's weaker box is dropped, and above which a box repeats an annotated one."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimiser with warm-up and half a cosine."""
+
+    __pydantic_config__ = _STRICT
+
+    kind: Literal["momentum", "adamw"] = "adamw"
+    """Momentum with L2 decay suits a network that normalises by batch statistics; AdamW also one that does not."""
+    rate: float = 2e-4
+    """Learning rate after the warm-up."""
+    warmup_steps: int = 100
+    momentum: float = 0.9
+    """Of the momentum optimiser."""
+    weight_decay: float = 4e-5
+    clip_norm: float = 10.0
+    """Largest norm of the whole gradient."""
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """What happens to a sample before it is learned from."""
+
+    __pydantic_config__ = _STRICT
+
+    sizes: tuple[int, ...] = (256, 288, 320, 352)
+    """Sides of a batch's square input in pixels, drawn anew for each batch; multiples of 32, at least 192."""
+    mosaic: float = 0.25
+    """Probability that a sample is made of four pictures."""
+    crop: float = 0.6
+    """Probability of a random crop."""
+
+
+@dataclass(frozen=True)
+class DetectorTrainingConfig:
+    """Everything that determines a training run."""
+
+    __pydantic_config__ = _STRICT
+
+    output: Path
+    """Folder of checkpoints, log and caches."""
+    teacher: TeacherConfig
+    train: tuple[SetConfig, ...]
+    evaluation: tuple[EvaluationSetConfig, ...]
+    steps: int
+    """Optimiser steps of the whole run."""
+    batch_size: int = 16
+    size: int = 320
+    """Side of the square input in evaluation, in pixels."""
+    seed: int = 0
+    assigner: Literal["atss", "task_aligned"] = "task_aligned"
+    frozen_stages: tuple[str, ...] = ("conv1", "blocks2", "blocks3")
+    """Parts of the backbone that keep their weights."""
+    freeze_statistics: bool = True
+    """BatchNorm normalises with the restored statistics, in training too."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    checkpoint_every: int = 50
+    """Steps between checkpoints."""
+    evaluate_every: int = 200
+    """Steps between evaluations."""
+
+
+def load_config(path: Path) -> DetectorTrainingConfig:
+    """Read a YAML configuration; relative paths in it are relative to the working directory.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A key is unknown, missing or of the wrong type; the message names it.
+    """
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return TypeAdapter(DetectorTrainingConfig).validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise ValueError(f"{path}: {key}: {first['msg']}") from error

@@ -1,0 +1,44 @@
+"""The official PicoDet-XS, as teacher and as start of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddle import Tensor, nn
+
+from picoseek_training.detector.class_agnostic import to_one_class
+from picoseek_training.networks.picodet.detector import DensePredictions, PicoDet, build_picodet
+from picoseek_training.onnx_import.folded_network import load_folded_onnx
+
+
+class _DensePicoDet(nn.Layer):
+    """The part of a detector that has weights, callable with pictures alone."""
+
+    def __init__(self, detector: PicoDet) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, image: Tensor) -> DensePredictions:
+        return self.detector.dense(image)
+
+
+def load_official_picodet_xs(onnx: Path, images: Sequence[Tensor]) -> PicoDet:
+    """Load the official PicoDet-XS (80 COCO classes) from its ONNX file.
+
+    Args:
+        onnx: The file, BatchNorm folded, convolutions in graph order.
+        images: Batches [N, 3, H, W] of normalised real pictures, to restore the BatchNorm statistics.
+
+    Raises:
+        ValueError: The file holds another network.
+    """
+    detector = build_picodet("picodet_xs")
+    load_folded_onnx(_DensePicoDet(detector), onnx, images)
+    return detector
+
+
+def load_class_agnostic_start(onnx: Path, images: Sequence[Tensor]) -> tuple[PicoDet, PicoDet]:
+    """Return the official detector of 80 classes and the detector of one class made of it."""
+    official = load_official_picodet_xs(onnx, images)
+    return official, to_one_class(official, images)

@@ -1,0 +1,211 @@
+"""The training loop of the detector."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import Tensor, nn
+from picoseek_bundle.preprocess import Preprocessor
+
+from picoseek_training.detector import checkpoint
+from picoseek_training.detector.config import DetectorTrainingConfig, OptimizerConfig
+from picoseek_training.detector.evaluation import evaluate
+from picoseek_training.detector.export import input_spec
+from picoseek_training.detector.inference import batches, class_agnostic
+from picoseek_training.detector.pool import RawSet, TrainingSet, add_targets, read_set
+from picoseek_training.detector.sampling import Batch, BatchSampler, ignored_cells
+from picoseek_training.detector.start import load_class_agnostic_start
+from picoseek_training.losses.pico_head import PicoHeadV2Loss
+from picoseek_training.networks.picodet.detector import PicoDet, build_picodet
+from picoseek_training.networks.picodet.nms import NmsConfig
+from picoseek_training.optimization.ema import ModelEma
+from picoseek_training.optimization.schedules import DetectionCosine
+
+LAST, START, LOG = "last.ckpt", "start.ckpt", "log.jsonl"
+
+
+class DetectorTraining:
+    """A run in its output folder; it goes on from the folder's last checkpoint.
+
+    Raises:
+        FileNotFoundError: A data set or the teacher is missing.
+    """
+
+    def __init__(self, config: DetectorTrainingConfig) -> None:
+        self.config = config
+        self.step = 0
+        paddle.seed(config.seed)
+        sets, self.detector = _prepare(config)
+        self._sampler = BatchSampler(sets, config.augmentation, config.batch_size, config.seed)
+        self._loss = PicoHeadV2Loss(num_classes=1)
+        self._freeze()
+        self._schedule = DetectionCosine(config.optimizer.rate, config.optimizer.warmup_steps, config.steps)
+        self._optimizer = make_optimizer(
+            config.optimizer, [weight for weight in self.detector.parameters() if not weight.stop_gradient]
+        )
+        self._ema = ModelEma(config.ema)
+        if (config.output / LAST).exists():
+            self._resume(checkpoint.load(config.output / LAST))
+
+    def run(self) -> None:
+        """Train to the last step.
+
+        Raises:
+            FloatingPointError: The loss is not finite; the last checkpoint is kept.
+        """
+        started, seen = time.monotonic(), 0
+        for batch in self._prefetched():
+            entry = self._train_step(batch)
+            seen += len(batch.image)
+            self.step += 1
+            last = self.step == self.config.steps
+            if self.step % 10 == 0:
+                self._log({**entry, "samples_per_second": seen / (time.monotonic() - started)})
+            if last or self.step % self.config.checkpoint_every == 0:
+                self._save()
+            if last or self.step % self.config.evaluate_every == 0:
+                self._evaluate()
+                started, seen = time.monotonic(), 0
+
+    def _freeze(self) -> None:
+        for name in self.config.frozen_stages:
+            for weight in getattr(self.detector.backbone, name).parameters():
+                weight.stop_gradient = True
+
+    def _set_training_mode(self) -> None:
+        self.detector.train()
+        if self.config.freeze_statistics:
+            for layer in self.detector.sublayers():
+                if isinstance(layer, nn.BatchNorm2D):
+                    layer.eval()
+        for name in self.config.frozen_stages:
+            getattr(self.detector.backbone, name).eval()
+
+    def _prefetched(self) -> Iterator[Batch]:
+        """Batches from the current step on, each made while the one before it is learned."""
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self._sampler.batch, self.step)
+            for step in range(self.step, self.config.steps):
+                batch = coming.result()
+                if step + 1 < self.config.steps:
+                    coming = pool.submit(self._sampler.batch, step + 1)
+                yield batch
+
+    def _train_step(self, batch: Batch) -> dict[str, float]:
+        self._set_training_mode()
+        rate = self._schedule(self.step)
+        self._optimizer.set_lr(rate)
+        predictions = self.detector.dense(paddle.to_tensor(batch.image))
+        loss = self._loss(
+            predictions.classes,
+            predictions.distributions,
+            predictions.priors,
+            batch.truth,
+            self.config.assigner,
+            ignored_cells(batch.ignored, predictions.priors.points),
+        )
+        total = loss.total.item()
+        if not math.isfinite(total):
+            raise FloatingPointError(f"the loss is {total} at step {self.step}; lower optimizer.rate")
+        loss.total.backward()
+        self._optimizer.step()
+        self._optimizer.clear_grad()
+        self._ema.update(_state(self.detector))
+        return {
+            "step": self.step + 1,
+            "loss": total,
+            "classification": loss.classification.item(),
+            "box": loss.box.item(),
+            "distribution": loss.distribution.item(),
+            "rate": rate,
+        }
+
+    def _save(self) -> None:
+        checkpoint.save(
+            {
+                "step": self.step,
+                "model": _state(self.detector),
+                "averaged": self._ema.averaged(),
+                "optimizer": self._optimizer.state_dict(),
+                "ema": self._ema.state_dict(),
+            },
+            self.config.output / LAST,
+        )
+
+    def _resume(self, content: dict[str, Any]) -> None:
+        self.step = content["step"]
+        self.detector.set_state_dict(content["model"])
+        self._optimizer.set_state_dict(content["optimizer"])
+        self._ema.load_state_dict(content["ema"])
+
+    def _evaluate(self) -> None:
+        averaged = build_picodet("picodet_xs", num_classes=1)
+        averaged.set_state_dict(self._ema.averaged())
+        averaged.eval()
+        for data in self.config.evaluation:
+            metrics = evaluate(averaged, data, self.config.size, self.config.output / "cache")
+            self._log({"step": self.step, "evaluation": data.name, **asdict(metrics)})
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        with (self.config.output / LOG).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+
+def make_optimizer(config: OptimizerConfig, weights: list[Tensor]) -> paddle.optimizer.Optimizer:
+    """Build the optimiser that the configuration asks for; the loop sets its rate."""
+    clip = nn.ClipGradByGlobalNorm(config.clip_norm)
+    if config.kind == "adamw":
+        return paddle.optimizer.AdamW(
+            config.rate, parameters=weights, weight_decay=config.weight_decay, grad_clip=clip
+        )
+    return paddle.optimizer.Momentum(
+        config.rate, config.momentum, parameters=weights, weight_decay=config.weight_decay, grad_clip=clip
+    )
+
+
+def _state(detector: PicoDet) -> dict[str, NDArray[np.float32]]:
+    return {key: value.numpy().astype(np.float32) for key, value in detector.state_dict().items()}
+
+
+def _prepare(config: DetectorTrainingConfig) -> tuple[list[TrainingSet], PicoDet]:
+    """Read the data, import the official model, let it make the targets, and return the network to train."""
+    preprocessor = Preprocessor(input_spec(config.size))
+    raw_sets = [read_set(each, preprocessor, config.output / "cache") for each in config.train]
+    calibration = list(batches(_spread(raw_sets, config.teacher.calibration_pictures), preprocessor))
+    teacher, detector = load_class_agnostic_start(config.teacher.onnx, calibration)
+    start = config.output / START
+    if start.exists():
+        detector.set_state_dict(checkpoint.load(start)["averaged"])
+    else:
+        checkpoint.save({"averaged": _state(detector)}, start)
+    answer = class_agnostic(
+        teacher,
+        NmsConfig(score_threshold=config.teacher.ignore_score, nms_threshold=config.teacher.nms_threshold),
+    )
+    sets = [
+        add_targets(
+            raw, answer, config.teacher, preprocessor, config.output / "teacher" / f"{raw.config.name}.npz"
+        )
+        for raw in raw_sets
+    ]
+    return sets, detector
+
+
+def _spread(raw_sets: list[RawSet], count: int) -> list[NDArray[np.uint8]]:
+    """Pictures at even distances, the same number of each set."""
+    each = max(count // len(raw_sets), 1)
+    return [
+        np.asarray(raw.pictures[index])
+        for raw in raw_sets
+        for index in np.unique(np.linspace(0, len(raw.pictures) - 1, each).astype(int))
+    ]

@@ -1,0 +1,120 @@
+"""Features of a frozen ONNX teacher for every view of every example, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from picoseek_training.data.views import ViewConfig, draw_view, render_view
+
+Pictures = NDArray[np.uint8]
+Features = NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The frozen network and what it is fed with."""
+
+    model: Path
+    """ONNX file."""
+    output: int = 1
+    """Index of the output that holds the features [N, D]."""
+    side: int = 224
+    """Side of its square input in pixels."""
+    mean: float = 127.0
+    """Subtracted from grey levels 0 … 255."""
+    std: float = 128.0
+    """Divided by afterwards."""
+
+
+class OnnxTeacher:
+    """Runs the teacher with OpenVINO on the CPU."""
+
+    batch = 32
+
+    def __init__(self, config: TeacherConfig) -> None:
+        # OpenVINO takes seconds to import and is needed only while the cache is filled.
+        import openvino
+
+        self.config = config
+        model = openvino.Core().read_model(config.model)
+        self._run: Any = openvino.Core().compile_model(model, "CPU")
+        self.dimension = int(model.outputs[config.output].get_partial_shape()[1].get_length())
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Features [N, D] of pictures [N, side, side, 3] uint8 RGB."""
+        normalised = (pictures.astype(np.float32) - self.config.mean) / self.config.std
+        result = self._run(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))
+        return np.array(result[self.config.output], dtype=np.float32)
+
+    def describe(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Features [N, D] of whole pictures [N, S, S, 3] of any size."""
+        size = (self.config.side, self.config.side)
+        parts = [
+            self(np.stack([np.asarray(cv2.resize(p, size), np.uint8) for p in pictures[i : i + self.batch]]))
+            for i in range(0, len(pictures), self.batch)
+        ]
+        return np.concatenate(parts)
+
+
+def view_seed(seed: int, example: int, view: int) -> tuple[int, int, int]:
+    """Seed of one view of one example."""
+    return (seed, example, view)
+
+
+def teacher_view_features(
+    teacher: OnnxTeacher,
+    store: Pictures,
+    view_config: ViewConfig,
+    seed: int,
+    views: int,
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> Features:
+    """Return the features [views, N, D] of views 0 … views - 1 of all N examples, mapped from disk.
+
+    What is missing is computed; an interrupted call goes on at the last finished batch. `progress` receives the finished
+    and the total number of pictures.
+    """
+    count = len(store)
+    described = json.dumps(
+        [str(teacher.config), asdict(view_config), seed, count, store.shape[1], _fingerprint(store)], default=str
+    )
+    key = hashlib.sha256(described.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"teacher-{key}-view{view}.npy" for view in range(views)]
+    for view, file in enumerate(files):
+        if file.exists():
+            continue
+        part, done_file = file.with_suffix(".part"), file.with_suffix(".done")
+        start = int(done_file.read_text()) if done_file.exists() else 0
+        mode = "r+" if start else "w+"
+        features = np.lib.format.open_memmap(part, mode, np.float16, (count, teacher.dimension))
+        for first in range(start, count, teacher.batch):
+            last = min(first + teacher.batch, count)
+            pictures = [
+                render_view(store[i], draw_view(view_config, view_seed(seed, i, view)), teacher.config.side)
+                for i in range(first, last)
+            ]
+            features[first:last] = teacher(np.stack(pictures))
+            if first // teacher.batch % 32 == 31:
+                features.flush()
+                done_file.write_text(str(last))
+            progress(view * count + last, views * count)
+        features.flush()
+        os.replace(part, file)
+        done_file.unlink(missing_ok=True)
+    return np.stack([np.load(file, mmap_mode="r") for file in files])
+
+
+def _fingerprint(store: Pictures) -> str:
+    return hashlib.sha256(np.ascontiguousarray(store[:: max(1, len(store) // 64), ::16, ::16])).hexdigest()
