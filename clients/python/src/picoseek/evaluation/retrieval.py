@@ -21,7 +21,7 @@ class RetrievalScores:
     mean_average_precision: float
     """Mean over queries of the mean precision at the ranks of their matches."""
     mean_inverse_negative_penalty: float
-    """Mean over queries of (number of matches) / (rank of the last match)."""
+    """Mean over queries of (number of matches) / (rank of the last match, from 1)."""
     queries: int
     """Queries that have a match; the others do not count."""
 
@@ -34,21 +34,37 @@ def score_similarities(
     query_cameras: Labels | None = None,
     gallery_cameras: Labels | None = None,
 ) -> RetrievalScores:
-    """Score a full matrix of similarities.
+    """Score a full matrix of similarities; see `rank_matches` for the arguments.
 
-    With cameras, a gallery picture of the same label and the same camera as the query is no match and gets similarity 0: it
-    sinks but keeps its rank, as in PaddleClas. A camera number a picture masks self matches.
+    Raises:
+        ValueError: no query has a match in the gallery.
+    """
+    return score_rankings(
+        rank_matches(similarities, query_labels, gallery_labels, query_cameras, gallery_cameras), ks
+    )
+
+
+def rank_matches(
+    similarities: NDArray[np.float32],
+    query_labels: Labels,
+    gallery_labels: Labels,
+    query_cameras: Labels | None = None,
+    gallery_cameras: Labels | None = None,
+) -> NDArray[np.bool_]:
+    """Rank the gallery for each query and mark the matches.
+
+    With cameras, a gallery picture of the same label and the same camera as the query is no match and gets
+    similarity 0: it sinks but keeps a rank, as in PaddleClas. A camera number a picture masks self matches.
 
     Args:
         similarities: [queries, gallery], larger is closer.
         query_labels: [queries].
         gallery_labels: [gallery].
-        ks: ranks of the recalls.
         query_cameras: [queries], or None.
         gallery_cameras: [gallery], or None.
 
-    Raises:
-        ValueError: no query has a match in the gallery.
+    Returns:
+        [queries, gallery], True where the picture at that rank matches, nearest first.
     """
     matches = query_labels[:, None] == gallery_labels[None, :]
     if query_cameras is not None and gallery_cameras is not None:
@@ -56,7 +72,7 @@ def score_similarities(
         similarities = np.where(masked, np.float32(0), similarities)
         matches = matches & ~masked
     order = np.argsort(-similarities, axis=1, kind="stable")
-    return score_rankings(np.take_along_axis(matches, order, axis=1), ks)
+    return np.take_along_axis(matches, order, axis=1)
 
 
 def score_rankings(
@@ -68,6 +84,7 @@ def score_rankings(
         hits: [queries, ranks], True where the picture at that rank matches, nearest first.
         ks: ranks of the recalls.
         totals: [queries], matches that the gallery holds for each query; None: the rankings are complete.
+            Matches beyond the last rank add no precision, and their query's penalty counts as 0.
 
     Raises:
         ValueError: no query has a match in the gallery.

@@ -170,7 +170,7 @@ class Collection:
         described.index_generation = snapshot.generation
         for view in snapshot.views:
             segment = view.part.segment
-            sealing = segment.kind == "growing" and not view.part.is_growing
+            sealing = segment.kind == "growing" and not view.is_growing
             described.segments.add(
                 id=view.part.number,
                 kind="sealing" if sealing else segment.kind,

@@ -49,7 +49,7 @@ class Compactor:
 
     def schedule(self) -> None:
         """Start building if there is something to build and nothing is being built."""
-        if self._plan() is None:
+        if self._plan(self._index.snapshot.views) is None:
             return
         with self._lock:
             if self._scheduled or self._closed or self._workers.stopping.is_set():
@@ -85,16 +85,16 @@ class Compactor:
         if built:
             self.schedule()
 
-    def _plan(self) -> MergePlan | None:
-        views = self._index.snapshot.views
-        sizes = [PartSize(view.live.length, view.live.count, view.part.is_growing) for view in views]
+    def _plan(self, views: tuple[View, ...]) -> MergePlan | None:
+        sizes = [PartSize(view.live.length, view.live.count, view.is_growing) for view in views]
         return plan_merge(sizes, self._options)
 
     def _step(self) -> bool:
-        plan = self._plan()
+        all_views = self._index.snapshot.views
+        plan = self._plan(all_views)
         if plan is None:
             return False
-        views = self._index.snapshot.views[plan.first : plan.first + plan.count]
+        views = all_views[plan.first : plan.first + plan.count]
         part = self._build(views)
         parts = [view.part for view in views]
         self._index.replace(parts, part)

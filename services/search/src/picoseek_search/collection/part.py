@@ -32,11 +32,6 @@ class Part:
     items: list[str]
     """Items."""
 
-    @property
-    def is_growing(self) -> bool:
-        """Whether rows may still be added."""
-        return False
-
 
 class GrowingPart(Part):
     """A part that takes new rows. What is appended is seen only under a bitmap that is long enough."""
@@ -44,11 +39,6 @@ class GrowingPart(Part):
     def __init__(self, number: int, dimension: int, capacity: int, metric: Metric) -> None:
         self._growing = GrowingSegment(dimension, capacity, metric)
         super().__init__(number, self._growing, np.zeros(capacity, np.int64), np.zeros(capacity, np.int64), [], [])
-
-    @property
-    def is_growing(self) -> bool:
-        """Whether rows may still be added."""
-        return self._growing.free > 0
 
     @property
     def free(self) -> int:
@@ -80,6 +70,14 @@ class View:
     """The part."""
     live: Bitmap
     """Rows that are there and whose document has not been replaced or removed."""
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether later snapshots may show more rows of the part.
+
+        Published rows count: the writer may have filled the part with rows that are not committed yet.
+        """
+        return isinstance(self.part, GrowingPart) and self.live.length < len(self.part.rows)
 
     @property
     def rows(self) -> RowNumbers:

@@ -58,7 +58,7 @@ class ShardIndex:
         rows = effect.added
         vectors = self._metric.prepare(decode_vectors([stored.vector for stored in rows], self._dimension))
         while rows:
-            if not views or not views[-1].part.is_growing:
+            if not views or not views[-1].is_growing:
                 part = GrowingPart(self.next_number(), self._dimension, self._growing_rows, self._metric)
                 views.append(View(part, Bitmap.full(0)))
             views[-1], taken = _appended(views[-1], rows, vectors)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from picoseek_chassis import errors
 from picoseek_protos.v1 import collection_pb2, embedding_pb2
@@ -33,9 +32,6 @@ _METRICS = {
     embedding_pb2.METRIC_COSINE: Metric.COSINE,
     embedding_pb2.METRIC_L2: Metric.L2,
 }
-_SET_BY_SERVICE: tuple[
-    Literal["documents", "items", "revision", "index_generation", "segments", "created_at", "updated_at", "etag"], ...
-] = ("documents", "items", "revision", "index_generation", "segments", "created_at", "updated_at", "etag")
 
 
 @dataclass(frozen=True)
@@ -150,11 +146,16 @@ def _check_schema(settings: collection_pb2.Collection) -> None:
 
 
 def _asked(settings: collection_pb2.Collection) -> collection_pb2.Collection:
-    asked = collection_pb2.Collection()
-    asked.CopyFrom(settings)
-    for name in _SET_BY_SERVICE:
-        asked.ClearField(name)
-    return asked
+    return collection_pb2.Collection(
+        name=settings.name,
+        space=settings.space,
+        metric=settings.metric,
+        index=settings.index,
+        schema=settings.schema,
+        shards=settings.shards,
+        replicas=settings.replicas,
+        description=settings.description,
+    )
 
 
 def _require(condition: object, field: str, what: str) -> None:

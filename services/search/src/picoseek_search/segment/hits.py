@@ -22,10 +22,6 @@ class Hits:
     offsets: Offsets
     """Shape (queries, k); NO_ROW from the last hit of a query on."""
 
-    def counts(self) -> Offsets:
-        """Return the number of hits of each query, shape (queries,)."""
-        return (self.offsets != NO_ROW).sum(axis=1, dtype=np.int64)
-
 
 @dataclass(frozen=True, eq=False)
 class MergedHits:

@@ -1,0 +1,443 @@
+"""The client of both services, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from picoseek_protos.v1 import (
+    collection_pb2,
+    collection_service_pb2_grpc,
+    detect_embed_service_pb2_grpc,
+    model_pb2,
+    search_pb2,
+    search_service_pb2_grpc,
+)
+
+from picoseek.collection import Collection, Revision
+from picoseek.connection import ConnectionConfig, open_channel
+from picoseek.detect_embed import DetectEmbedOptions, EmbedResult, PictureResult
+from picoseek.document import CountResult, DeleteResult, Document, DocumentMask, GetResult, UpsertResult
+from picoseek.embedding import Vector, VectorType
+from picoseek.errors import InvalidArgumentError
+from picoseek.frame_stream import FrameStream
+from picoseek.model import Model
+from picoseek.picture import PictureInput, PictureSource
+from picoseek.search import SearchOptions, SearchResult
+from picoseek.stream import Frame, StreamAnswer, StreamOptions
+from picoseek.unary_call import UnaryCaller
+from picoseek.wire.detections import (
+    detect_embed_request,
+    embed_request,
+    embed_result_from,
+    model_from,
+    picture_result_from,
+)
+from picoseek.wire.galleries import (
+    collection_from,
+    collection_message,
+    document_from,
+    document_message,
+    mask_message,
+    revision_from,
+    revision_message,
+    search_request,
+    search_result_from,
+)
+from picoseek.wire.pictures import as_inputs
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+_PAGE = 1000
+_DETECT_EMBED = "detect_embed"
+_SEARCH = "search"
+_ALL_BUT_VECTOR = DocumentMask(labels=True, attributes=True, payload=True, provenance=True)
+
+
+class AsyncClient:
+    """Calls detect_embed and search.
+
+    Every call has a deadline, `timeout_s` or that of the configuration, which its retries share. Errors are
+    children of PicoSeekError. It connects when it is first used and may be used by many tasks at a time, of one
+    event loop.
+    """
+
+    def __init__(self, config: ConnectionConfig | None = None) -> None:
+        """Make a client; nothing is connected yet."""
+        self.config = config or ConnectionConfig()
+        self._channels: tuple[grpc.aio.Channel, grpc.aio.Channel] | None = None
+        self._see = self._caller(_DETECT_EMBED, self.config.detect_embed)
+        self._find = self._caller(_SEARCH, self.config.search)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; calls under way are cancelled."""
+        channels, self._channels = self._channels, None
+        for channel in channels or ():
+            await channel.close()
+
+    async def detect_embed(
+        self,
+        pictures: Sequence[PictureInput | PictureSource],
+        options: DetectEmbedOptions | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> list[PictureResult]:
+        """Find the objects of one or more pictures and embed them.
+
+        Args:
+            pictures: the pictures, at most as many as the service allows (32 by default).
+            options: what to do with them.
+            timeout_s: seconds for the call.
+
+        Returns:
+            One result a picture, in the order of the call. A bad picture among several is an `error` in its result.
+
+        Raises:
+            PicoSeekError: the call failed; with a single picture also when that picture is bad.
+        """
+        inputs = as_inputs(pictures)
+        request = await asyncio.to_thread(detect_embed_request, inputs, options or DetectEmbedOptions())
+        response = await self._see(self._detector_stub.DetectEmbed, request, timeout_s)
+        return [picture_result_from(result) for result in response.results]
+
+    async def embed(
+        self,
+        pictures: Sequence[PictureInput | PictureSource],
+        *,
+        embedder: str = "",
+        timeout_s: float | None = None,
+    ) -> list[EmbedResult]:
+        """Embed pictures whole.
+
+        Args:
+            pictures: the pictures, at most as many as the service allows (32 by default); regions are passed over.
+            embedder: embedder by name; empty: the service's default.
+            timeout_s: seconds for the call.
+
+        Returns:
+            One result a picture, in the order of the call. A bad picture among several is an `error` in its result.
+
+        Raises:
+            PicoSeekError: the call failed; with a single picture also when that picture is bad.
+        """
+        inputs = as_inputs(pictures)
+        request = await asyncio.to_thread(embed_request, inputs, embedder)
+        response = await self._see(self._detector_stub.Embed, request, timeout_s)
+        return [embed_result_from(result) for result in response.results]
+
+    async def stream_detect_embed(
+        self,
+        frames: Iterable[Frame] | AsyncIterable[Frame],
+        options: StreamOptions | None = None,
+        *,
+        idle_timeout_s: float | None = None,
+    ) -> AsyncIterator[StreamAnswer]:
+        """Find and embed the objects of a stream of frames; each answer comes as soon as it is ready.
+
+        Args:
+            frames: the frames; taken no faster than the service reads them. A synchronous source may block.
+            options: what to do with them.
+            idle_timeout_s: longest silence while frames are under way, in seconds; None: the default deadline. The
+                stream as a whole has no deadline.
+
+        Yields:
+            Objects, the end of each frame, frames left out.
+
+        Raises:
+            PicoSeekError: the stream as a whole failed; errors of single frames come in their FrameDone.
+        """
+        idle = self.config.timeout_s if idle_timeout_s is None else idle_timeout_s
+        stream = FrameStream(self._detector_stub.StreamDetectEmbed, _DETECT_EMBED, self.config.detect_embed, idle)
+        async for answer in stream.run(frames, options or StreamOptions()):
+            yield answer
+
+    async def models(self, *, timeout_s: float | None = None) -> list[Model]:
+        """Return the models that detect_embed serves, by name."""
+        models: list[Model] = []
+        token = ""
+        while True:
+            request = model_pb2.ListModelsRequest(page_size=_PAGE, page_token=token)
+            response = await self._see(self._detector_stub.ListModels, request, timeout_s)
+            models += [model_from(model) for model in response.models]
+            token = response.next_page_token
+            if not token:
+                return models
+
+    async def model(self, name: str, *, timeout_s: float | None = None) -> Model:
+        """Return one model.
+
+        Raises:
+            NotFoundError: detect_embed serves none of this name.
+        """
+        request = model_pb2.GetModelRequest(name=name)
+        response = await self._see(self._detector_stub.GetModel, request, timeout_s)
+        return model_from(response.model)
+
+    async def create_collection(
+        self, collection: Collection, *, if_not_exists: bool = False, timeout_s: float | None = None
+    ) -> Collection:
+        """Make a collection and return it as it is now.
+
+        Args:
+            collection: name, space, metric, index, schema; fields set by the service are passed over.
+            if_not_exists: return the one that is there if it has the same settings.
+            timeout_s: seconds for the call.
+
+        Raises:
+            AlreadyExistsError: there is one of this name, or one with other settings.
+        """
+        request = collection_pb2.CreateCollectionRequest(
+            collection=collection_message(collection), if_not_exists=if_not_exists
+        )
+        response = await self._find(
+            self._collection_stub.CreateCollection, request, timeout_s, repeatable=if_not_exists
+        )
+        return collection_from(response.collection)
+
+    async def get_collection(self, name: str, *, timeout_s: float | None = None) -> Collection:
+        """Return a collection.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = collection_pb2.GetCollectionRequest(name=name)
+        response = await self._find(self._collection_stub.GetCollection, request, timeout_s)
+        return collection_from(response.collection)
+
+    async def list_collections(self, *, timeout_s: float | None = None) -> list[Collection]:
+        """Return all collections, by name."""
+        collections: list[Collection] = []
+        token = ""
+        while True:
+            request = collection_pb2.ListCollectionsRequest(page_size=_PAGE, page_token=token)
+            response = await self._find(self._collection_stub.ListCollections, request, timeout_s)
+            collections += [collection_from(collection) for collection in response.collections]
+            token = response.next_page_token
+            if not token:
+                return collections
+
+    async def delete_collection(
+        self, name: str, *, allow_missing: bool = False, timeout_s: float | None = None
+    ) -> int:
+        """Remove a collection and return the number of documents that are gone with it.
+
+        Raises:
+            NotFoundError: there is none of this name and `allow_missing` is not set.
+        """
+        request = collection_pb2.DeleteCollectionRequest(name=name, allow_missing=allow_missing)
+        response = await self._find(
+            self._collection_stub.DeleteCollection, request, timeout_s, repeatable=allow_missing
+        )
+        return response.deleted_documents
+
+    async def upsert(
+        self,
+        collection: str,
+        documents: Sequence[Document],
+        *,
+        space: str,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> UpsertResult:
+        """Write documents; one that is there already is replaced whole. When it returns, they are on disk.
+
+        Args:
+            collection: name of the collection.
+            documents: at most as many as the service allows (1000 by default), each id once.
+            space: digest of the space in which the vectors were made; it must be the collection's.
+            request_id: name of this write, under which it is applied once however often it is sent; empty: a new one.
+            timeout_s: seconds for the call.
+
+        Raises:
+            FailedPreconditionError: the vectors are of another embedding space (EMBEDDING_SPACE_MISMATCH).
+        """
+        request = search_pb2.UpsertRequest(
+            collection=collection,
+            documents=[document_message(document) for document in documents],
+            space=space,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        response = await self._find(self._search_stub.Upsert, request, timeout_s)
+        return UpsertResult(
+            revision_from(response.revision),
+            response.inserted,
+            response.replaced,
+            response.already_applied,
+            response.request_id,
+        )
+
+    async def delete(
+        self,
+        collection: str,
+        *,
+        ids: Sequence[str] = (),
+        filter: str = "",  # noqa: A002  # the contract's name
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> DeleteResult:
+        """Remove documents by id or by condition. When it returns, that is on disk.
+
+        Args:
+            collection: name of the collection.
+            ids: documents by id; those that are not there are passed over.
+            filter: documents by condition, see SearchOptions.filter. Give either ids or a filter.
+            request_id: see `upsert`.
+            timeout_s: seconds for the call.
+
+        Raises:
+            InvalidArgumentError: neither ids nor a filter was given, or both.
+        """
+        if bool(ids) == bool(filter):
+            raise InvalidArgumentError("give either ids or a filter of the documents to delete")
+        request = search_pb2.DeleteRequest(
+            collection=collection, ids=ids, filter=filter, request_id=request_id or str(uuid.uuid4())
+        )
+        response = await self._find(self._search_stub.Delete, request, timeout_s)
+        return DeleteResult(
+            revision_from(response.revision), response.deleted, response.already_applied, response.request_id
+        )
+
+    async def get(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        *,
+        include: DocumentMask = _ALL_BUT_VECTOR,
+        vector_type: VectorType = VectorType.FLOAT32,
+        min_revision: Revision | None = None,
+        timeout_s: float | None = None,
+    ) -> GetResult:
+        """Return documents by id.
+
+        Args:
+            collection: name of the collection.
+            ids: at most as many as the service allows (1000 by default).
+            include: parts to return.
+            vector_type: how to read the vectors.
+            min_revision: the answer must hold this revision.
+            timeout_s: seconds for the call.
+        """
+        request = search_pb2.GetRequest(
+            collection=collection,
+            ids=ids,
+            include=mask_message(include),
+            min_revision=revision_message(min_revision),
+        )
+        response = await self._find(self._search_stub.Get, request, timeout_s)
+        return GetResult(
+            tuple(document_from(document, vector_type) for document in response.documents),
+            tuple(response.missing_ids),
+            revision_from(response.revision),
+        )
+
+    async def list(
+        self,
+        collection: str,
+        *,
+        filter: str = "",  # noqa: A002  # the contract's name
+        include: DocumentMask = _ALL_BUT_VECTOR,
+        vector_type: VectorType = VectorType.FLOAT32,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Document]:
+        """Yield documents by id, fetching page after page.
+
+        Args:
+            collection: name of the collection.
+            filter: only documents that meet it, see SearchOptions.filter.
+            include: parts to return.
+            vector_type: how to read the vectors.
+            page_size: documents fetched at a time, 1 to 1000; 0: the service's default.
+            timeout_s: seconds for each page.
+        """
+        token = ""
+        while True:
+            request = search_pb2.ListRequest(
+                collection=collection,
+                page_size=page_size,
+                page_token=token,
+                filter=filter,
+                include=mask_message(include),
+            )
+            response = await self._find(self._search_stub.List, request, timeout_s)
+            for document in response.documents:
+                yield document_from(document, vector_type)
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def count(
+        self,
+        collection: str,
+        *,
+        filter: str = "",  # noqa: A002  # the contract's name
+        min_revision: Revision | None = None,
+        timeout_s: float | None = None,
+    ) -> CountResult:
+        """Count the documents that meet a filter, and their items."""
+        request = search_pb2.CountRequest(
+            collection=collection, filter=filter, min_revision=revision_message(min_revision)
+        )
+        response = await self._find(self._search_stub.Count, request, timeout_s)
+        return CountResult(response.documents, response.items, revision_from(response.revision))
+
+    async def search(
+        self,
+        collection: str,
+        vectors: Sequence[Vector],
+        *,
+        space: str,
+        options: SearchOptions | None = None,
+        timeout_s: float | None = None,
+    ) -> SearchResult:
+        """Find the nearest documents of one or more queries.
+
+        Args:
+            collection: name of the collection.
+            vectors: [queries, dimension], or a list of vectors; at most as many as the service allows.
+            space: digest of the space in which the vectors were made; it must be the collection's.
+            options: how to search.
+            timeout_s: seconds for the call.
+
+        Raises:
+            FailedPreconditionError: the vectors are of another embedding space (EMBEDDING_SPACE_MISMATCH).
+        """
+        request = search_request(collection, vectors, space, options or SearchOptions())
+        response = await self._find(self._search_stub.Search, request, timeout_s)
+        return search_result_from(response)
+
+    def _caller(self, service: str, address: str) -> UnaryCaller:
+        return UnaryCaller(service, address, self.config.timeout_s, self.config.retry)
+
+    def _channel(self, number: int) -> grpc.aio.Channel:
+        # A channel belongs to the event loop that runs when it is made, so it is made by the first call.
+        if self._channels is None:
+            self._channels = (
+                open_channel(self.config.detect_embed, self.config),
+                open_channel(self.config.search, self.config),
+            )
+        return self._channels[number]
+
+    @property
+    def _detector_stub(self) -> Any:
+        return detect_embed_service_pb2_grpc.DetectEmbedServiceStub(self._channel(0))
+
+    @property
+    def _search_stub(self) -> Any:
+        return search_service_pb2_grpc.SearchServiceStub(self._channel(1))
+
+    @property
+    def _collection_stub(self) -> Any:
+        return collection_service_pb2_grpc.CollectionServiceStub(self._channel(1))

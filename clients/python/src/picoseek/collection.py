@@ -1,0 +1,94 @@
+"""Collections: galleries as the search service keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from picoseek.embedding import EmbeddingSpace, Metric
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Revision:
+    """A point in a collection's order of writes; opaque, but two of one collection compare."""
+
+    epoch: int = 0
+    """Life of the collection's log."""
+    sequence: int = 0
+    """Position in the log; 0: nothing was written yet."""
+
+
+class AttributeType(Enum):
+    """Type of an attribute."""
+
+    STRING = "string"
+    """Text."""
+    INT = "int"
+    """Whole number, 64 bits."""
+    DOUBLE = "double"
+    """Number."""
+    BOOL = "bool"
+    """Truth."""
+    TIMESTAMP = "timestamp"
+    """Point in time."""
+    STRING_LIST = "string_list"
+    """Several texts."""
+
+
+@dataclass(frozen=True)
+class AttributeField:
+    """An attribute that documents may carry."""
+
+    name: str
+    """1 to 64 characters of a-z, 0-9, '_', beginning with a letter."""
+    type: AttributeType
+    """Type of its values."""
+    required: bool = False
+    """Documents without it are refused."""
+    description: str = ""
+    """For people."""
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """How vectors are indexed."""
+
+    factory: str = ""
+    """"Flat" or "HNSW<M>"; empty: the service's default."""
+    ef: int = 0
+    """HNSW: candidates that a search keeps if it does not say; 0: the service's default."""
+    ef_construction: int = 0
+    """HNSW: length of the candidate list while building; 0: the service's default."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Documents whose vectors are of one embedding space."""
+
+    name: str
+    """1 to 64 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit."""
+    space: EmbeddingSpace
+    """Space of its vectors."""
+    metric: Metric | None = None
+    """How its vectors are compared; None: the metric of the space, else cosine."""
+    index: IndexConfig = IndexConfig()
+    """How its vectors are indexed."""
+    schema: tuple[AttributeField, ...] = ()
+    """Attributes that its documents may carry."""
+    description: str = ""
+    """For people."""
+    documents: int = 0
+    """Documents in it. Set by the service."""
+    items: int = 0
+    """Different items among them. Set by the service."""
+    revision: Revision = Revision()
+    """Newest write. Set by the service."""
+    index_generation: int = 0
+    """Grows whenever its index is built, merged or replaced. Set by the service."""
+    created_at: datetime | None = None
+    """When it was made. Set by the service."""
+    updated_at: datetime | None = None
+    """When its settings were changed last. Set by the service."""
+    etag: str = ""
+    """Changes with every change of its settings. Set by the service."""

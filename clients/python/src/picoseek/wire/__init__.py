@@ -1,0 +1,1 @@
+"""Messages of the contract made from this package's values, and the other way round."""

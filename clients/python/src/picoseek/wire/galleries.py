@@ -1,0 +1,220 @@
+"""Collections, documents and searches as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from picoseek_protos.v1 import collection_pb2, document_pb2, revision_pb2, search_pb2
+
+from picoseek.collection import AttributeField, AttributeType, Collection, IndexConfig, Revision
+from picoseek.document import AttributeValue, Document, DocumentMask, Provenance
+from picoseek.embedding import Metric, Vector, VectorType
+from picoseek.errors import InvalidArgumentError
+from picoseek.search import Hit, SearchOptions, SearchResult
+from picoseek.wire.enums import ATTRIBUTE_TYPES, METRICS
+from picoseek.wire.pictures import box_from, box_message
+from picoseek.wire.vectors import pack_vector, pack_vectors, space_from, space_message, unpack_floats, unpack_vector
+
+
+def collection_message(collection: Collection) -> collection_pb2.Collection:
+    """Return the message of a collection to make."""
+    message = collection_pb2.Collection(
+        name=collection.name,
+        space=space_message(collection.space),
+        index=collection_pb2.IndexConfig(
+            factory=collection.index.factory,
+            defaults=search_pb2.SearchParams(ef=collection.index.ef),
+            ef_construction=collection.index.ef_construction,
+        ),
+        schema=[
+            collection_pb2.AttributeField(
+                name=field.name,
+                type=ATTRIBUTE_TYPES.to_wire(field.type),
+                required=field.required,
+                description=field.description,
+            )
+            for field in collection.schema
+        ],
+        description=collection.description,
+    )
+    if collection.metric is not None:
+        message.metric = METRICS.to_wire(collection.metric)
+    return message
+
+
+def collection_from(message: collection_pb2.Collection) -> Collection:
+    """Return a collection."""
+    return Collection(
+        name=message.name,
+        space=space_from(message.space),
+        metric=METRICS.from_wire(message.metric, Metric.COSINE) if message.metric else None,
+        index=IndexConfig(message.index.factory, message.index.defaults.ef, message.index.ef_construction),
+        schema=tuple(
+            AttributeField(
+                field.name,
+                ATTRIBUTE_TYPES.from_wire(field.type, AttributeType.STRING),
+                field.required,
+                field.description,
+            )
+            for field in message.schema
+        ),
+        description=message.description,
+        documents=message.documents,
+        items=message.items,
+        revision=revision_from(message.revision),
+        index_generation=message.index_generation,
+        created_at=message.created_at.ToDatetime(UTC) if message.HasField("created_at") else None,
+        updated_at=message.updated_at.ToDatetime(UTC) if message.HasField("updated_at") else None,
+        etag=message.etag,
+    )
+
+
+def revision_message(revision: Revision | None) -> revision_pb2.Revision | None:
+    """Return the message of a revision."""
+    return None if revision is None else revision_pb2.Revision(epoch=revision.epoch, sequence=revision.sequence)
+
+
+def revision_from(message: revision_pb2.Revision) -> Revision:
+    """Return a revision."""
+    return Revision(message.epoch, message.sequence)
+
+
+def mask_message(mask: DocumentMask) -> document_pb2.DocumentMask:
+    """Return the message of a mask."""
+    return document_pb2.DocumentMask(
+        vector=mask.vector,
+        labels=mask.labels,
+        attributes=mask.attributes,
+        payload=mask.payload,
+        provenance=mask.provenance,
+    )
+
+
+def document_message(document: Document) -> document_pb2.Document:
+    """Return the message of a document to write.
+
+    Raises:
+        InvalidArgumentError: it has no vector, or an attribute of a type that there is not.
+    """
+    if document.vector is None:
+        raise InvalidArgumentError(f"document {document.id!r} has no vector", reason="DOCUMENT_INVALID")
+    message = document_pb2.Document(
+        id=document.id,
+        item=document.item,
+        vector=pack_vector(document.vector),
+        labels=document.labels,
+        payload=document.payload,
+    )
+    for name, value in document.attributes.items():
+        message.attributes[name].CopyFrom(_attribute_message(name, value))
+    if document.provenance is not None:
+        message.provenance.source = document.provenance.source
+        if document.provenance.crop_box is not None:
+            message.provenance.crop_box.CopyFrom(box_message(document.provenance.crop_box))
+    return message
+
+
+def document_from(message: document_pb2.Document, vector_type: VectorType) -> Document:
+    """Return a document; parts that the answer leaves out are empty."""
+    return Document(
+        id=message.id,
+        vector=unpack_vector(message.vector, vector_type) if message.vector else None,
+        item=message.item,
+        labels=tuple(message.labels),
+        attributes={name: _attribute_from(value) for name, value in message.attributes.items()},
+        payload=message.payload,
+        provenance=_provenance_from(message.provenance) if message.HasField("provenance") else None,
+    )
+
+
+def search_request(
+    collection: str, vectors: Sequence[Vector], space: str, options: SearchOptions
+) -> search_pb2.SearchRequest:
+    """Return a request of one or more queries.
+
+    Raises:
+        InvalidArgumentError: there are none, or they have different lengths.
+    """
+    if not len(vectors):
+        raise InvalidArgumentError("no vectors were given", reason="REQUEST_EMPTY")
+    return search_pb2.SearchRequest(
+        collection=collection,
+        vectors=pack_vectors(vectors),
+        queries=len(vectors),
+        space=space,
+        k=options.k,
+        filter=options.filter,
+        score_threshold=options.score_threshold,
+        max_per_item=options.max_per_item,
+        params=search_pb2.SearchParams(exact=options.exact, ef=options.ef),
+        include=mask_message(options.include),
+        min_revision=revision_message(options.min_revision),
+    )
+
+
+def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
+    """Return the hits, query by query."""
+    scores = unpack_floats(message.scores)
+    ids, items, documents = list(message.ids), list(message.items), list(message.documents)
+    offsets = list(message.offsets)
+
+    def hit(position: int) -> Hit:
+        document = (
+            document_from(documents[position], VectorType.FLOAT32)
+            if documents
+            else Document(ids[position], item=items[position])
+        )
+        return Hit(ids[position], items[position], float(scores[position]), document)
+
+    return SearchResult(
+        hits=tuple(
+            tuple(hit(position) for position in range(start, end))
+            for start, end in zip(offsets, offsets[1:], strict=False)
+        ),
+        larger_is_closer=message.larger_is_closer,
+        revision=revision_from(message.revision),
+        index_generation=message.index_generation,
+        shards_asked=message.shards.asked,
+        shards_failed=tuple(message.shards.failed),
+        total_us=message.total_us,
+    )
+
+
+def _provenance_from(message: document_pb2.Provenance) -> Provenance:
+    return Provenance(
+        source=message.source,
+        crop_box=box_from(message.crop_box) if message.HasField("crop_box") else None,
+        request_id=message.request_id,
+        added_at=message.added_at.ToDatetime(UTC) if message.HasField("added_at") else None,
+    )
+
+
+def _attribute_message(name: str, value: AttributeValue) -> document_pb2.AttributeValue:
+    match value:
+        case bool():  # before int, of which it is a kind
+            return document_pb2.AttributeValue(bool_value=value)
+        case str():
+            return document_pb2.AttributeValue(string_value=value)
+        case int():
+            return document_pb2.AttributeValue(int_value=value)
+        case float():
+            return document_pb2.AttributeValue(double_value=value)
+        case datetime():
+            moment = Timestamp()
+            moment.FromDatetime(value)
+            return document_pb2.AttributeValue(timestamp_value=moment)
+        case tuple():
+            return document_pb2.AttributeValue(string_list=document_pb2.StringList(values=value))
+    raise InvalidArgumentError(f"attribute {name!r} is a {type(value).__name__}, which no attribute can be")
+
+
+def _attribute_from(message: document_pb2.AttributeValue) -> AttributeValue:
+    kind = message.WhichOneof("kind")
+    if kind == "timestamp_value":
+        return message.timestamp_value.ToDatetime(UTC)
+    if kind == "string_list":
+        return tuple(message.string_list.values)
+    value: AttributeValue = getattr(message, kind) if kind else ""
+    return value

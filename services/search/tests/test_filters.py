@@ -1,0 +1,151 @@
+"""The filter language, on paper and over stored documents."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from picoseek_protos.v1 import collection_pb2, document_pb2
+from picoseek_search.storage import documents
+from picoseek_search.storage.documents import DocumentWriter
+from picoseek_search.storage.filter_sql import compile_filter
+from picoseek_search.storage.filter_syntax import FilterError
+
+SCHEMA = {
+    "colour": collection_pb2.ATTRIBUTE_TYPE_STRING,
+    "count": collection_pb2.ATTRIBUTE_TYPE_INT,
+    "price": collection_pb2.ATTRIBUTE_TYPE_DOUBLE,
+    "new": collection_pb2.ATTRIBUTE_TYPE_BOOL,
+    "seen": collection_pb2.ATTRIBUTE_TYPE_TIMESTAMP,
+    "sizes": collection_pb2.ATTRIBUTE_TYPE_STRING_LIST,
+}
+
+
+def value(kind: str, content: object) -> document_pb2.AttributeValue:
+    return document_pb2.AttributeValue(**{kind: content})
+
+
+SHELF = [
+    document_pb2.Document(
+        id="a1",
+        item="shoe",
+        labels=["red shoe", "Schuh"],
+        attributes={
+            "colour": value("string_value", "red"),
+            "count": value("int_value", 9007199254740993),
+            "price": value("double_value", 19.5),
+            "new": value("bool_value", True),
+            "seen": value("timestamp_value", Timestamp(seconds=1795508000, nanos=5)),
+            "sizes": value("string_list", document_pb2.StringList(values=["S", "M"])),
+        },
+    ),
+    document_pb2.Document(
+        id="a2*",
+        item="shoe",
+        labels=['say "hi"', "back\\slash"],
+        attributes={
+            "colour": value("string_value", "dark red"),
+            "count": value("int_value", -3),
+            "price": value("double_value", 1e30),
+            "new": value("bool_value", False),
+            "seen": value("timestamp_value", Timestamp(seconds=-62135596800)),
+            "sizes": value("string_list", document_pb2.StringList(values=["L"])),
+        },
+    ),
+    document_pb2.Document(id="b1", labels=["AND"]),
+]
+
+CASES = [
+    ("", "a1 a2* b1"),
+    ("  ", "a1 a2* b1"),
+    ('id = "a1"', "a1"),
+    ("id=a1", "a1"),
+    ("id != a1", "a2* b1"),
+    ('id = "a*"', "a1 a2*"),
+    (r'id = "a2\*"', "a2*"),
+    ('id >= "a2"', "a2* b1"),
+    ("item = shoe", "a1 a2*"),
+    ("item = b1", "b1"),
+    ('labels:"red shoe"', "a1"),
+    ("labels = 'Schuh'", "a1"),
+    ("labels:red*", "a1"),
+    ('labels != "Schuh"', "a2* b1"),
+    (r'labels:"say \"hi\""', "a2*"),
+    (r'labels:"back\\slash"', "a2*"),
+    ('labels:"AND"', "b1"),
+    ("attributes.colour = red", "a1"),
+    ('attributes.colour = "dark*"', "a2*"),
+    ("attributes.colour != red", "a2* b1"),
+    ("attributes.colour:*", "a1 a2*"),
+    ("NOT attributes.colour:*", "b1"),
+    ("attributes.count = 9007199254740993", "a1"),
+    ("attributes.count = 9007199254740992", ""),
+    ("attributes.count < 0", "a2*"),
+    ("attributes.count > -3.5", "a1 a2*"),
+    ("attributes.price <= 19.5", "a1"),
+    ("attributes.price > 1e29", "a2*"),
+    ("attributes.price = 19.5", "a1"),
+    ("attributes.new = true", "a1"),
+    ("attributes.new != true", "a2* b1"),
+    ('attributes.seen >= "2026-11-24T00:00:00Z"', "a1"),
+    ('attributes.seen < "1970-01-01T00:00:00Z"', "a2*"),
+    ('attributes.seen = "2026-11-24T08:13:20.000000005Z"', "a1"),
+    ("attributes.sizes:M", "a1"),
+    ("attributes.sizes:*", "a1 a2*"),
+    ("attributes.sizes != M", "a2* b1"),
+    ("id = a1 OR id = b1", "a1 b1"),
+    ("item = shoe AND NOT id = a1", "a2*"),
+    ("(id = a1 OR id = b1) AND labels:AND*", "b1"),
+    ("NOT (id = a1 OR id = b1)", "a2*"),
+    ('id = "\'; DROP TABLE documents; --"', ""),
+]
+
+BAD = [
+    ("colour = red", "no field"),
+    ("attributes.weight = 3", "no attribute 'weight'"),
+    ("id", "too early"),
+    ("id =", "too early"),
+    ("id ~ a", "instead of one of"),
+    ("id = AND", "where the value of id belongs"),
+    ("id = )", "where the value of id belongs"),
+    ("id = a1 id = b1", "not expected"),
+    ("id = a AND id = b OR id = c", "parentheses"),
+    ("(id = a", "too early"),
+    ('id = "a', "cannot read"),
+    ('id = "*a"', "at the end only"),
+    ('id = "a*b*"', "at the end only"),
+    ('id < "a*"', "does not go with <"),
+    ("labels < a", "several texts"),
+    ("attributes.count = many", "is a number"),
+    ("attributes.count = 1*", "holds no text"),
+    ("attributes.count = 1e999999", "is a number"),
+    ("attributes.new = yes", "true or false"),
+    ("attributes.seen > yesterday", "is a time"),
+    ("(" * 30 + "id = a" + ")" * 30, "deeper than 16"),
+    (" OR ".join(["id = a"] * 101), "more than 100"),
+    ("id = " + "a" * 5000, "at most 4096"),
+]
+
+
+@pytest.fixture(scope="module")
+def shelf() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(documents.SCHEMA)
+    writer = DocumentWriter(connection, 0)
+    writer.ensure_shard()
+    writer.upsert(SHELF, 1)
+    return connection
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_finds(shelf: sqlite3.Connection, text: str, expected: str) -> None:
+    condition = compile_filter(text, SCHEMA)
+    found = shelf.execute(f"SELECT id FROM documents WHERE {condition.text} ORDER BY id", condition.parameters)
+    assert [row[0] for row in found] == expected.split()
+
+
+@pytest.mark.parametrize(("text", "cause"), BAD, ids=[cause for _, cause in BAD])
+def test_refuses(text: str, cause: str) -> None:
+    with pytest.raises(FilterError, match=cause.replace("(", r"\(")):
+        compile_filter(text, SCHEMA)

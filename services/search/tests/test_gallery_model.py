@@ -1,0 +1,205 @@
+"""Random work on a collection, replayed on plain Python."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from picoseek_chassis.errors import ServiceError
+from picoseek_protos.v1 import collection_pb2, document_pb2, embedding_pb2
+from picoseek_search.collection.catalog import Catalog
+from picoseek_search.collection.collection import Collection
+from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.search import Query
+from picoseek_search.collection.workers import Workers
+from picoseek_search.storage.log import Revision
+
+WITHIN_S = 60.0
+DIMENSION = 3
+EVERYTHING = document_pb2.DocumentMask(vector=True, labels=True, attributes=True, payload=True, provenance=True)
+
+ids = st.integers(0, 60).map(lambda number: f"d{number:02d}")
+# Small whole numbers: every score is exact, so that the model's are the same to the last bit.
+vectors = st.lists(st.integers(-4, 4), min_size=DIMENSION, max_size=DIMENSION)
+entries = st.dictionaries(
+    ids, st.tuples(vectors, st.integers(0, 8), st.sampled_from(["red", "blue"])), min_size=1, max_size=25
+)
+
+
+class GalleryMachine(RuleBasedStateMachine):
+    """A collection beside a dictionary."""
+
+    workers: Workers
+
+    @initialize(
+        metric=st.sampled_from([embedding_pb2.METRIC_L2, embedding_pb2.METRIC_INNER_PRODUCT]),
+        factory=st.sampled_from(["Flat", "HNSW4"]),
+    )
+    def make(self, metric: int, factory: str) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.catalog = self._open()
+        space = embedding_pb2.EmbeddingSpace(digest="sha256:" + "0" * 64, dimension=DIMENSION)
+        asked = collection_pb2.Collection(
+            name="g", space=space, metric=metric, index=collection_pb2.IndexConfig(factory=factory)
+        )
+        self.catalog.create(asked, if_not_exists=False)
+        self.larger = metric == embedding_pb2.METRIC_INNER_PRODUCT
+        self.model: dict[str, tuple[list[int], str, str]] = {}
+        self.applied: dict[str, tuple[object, object]] = {}
+        self.sequence = 0
+
+    def _open(self) -> Catalog:
+        options = EngineOptions(growing_rows=8, graph_rows=20, merge_factor=2)
+        return Catalog(Path(self.folder.name), options, self.workers)
+
+    @property
+    def collection(self) -> Collection:
+        return self.catalog.get("g")
+
+    @rule(entries=entries)
+    def upsert(self, entries: dict[str, tuple[list[int], int, str]]) -> None:
+        documents = [
+            document_pb2.Document(id=id_, item=f"i{item}", labels=[label], vector=np.array(vector, "<f4").tobytes())
+            for id_, (vector, item, label) in entries.items()
+        ]
+        request_id = f"r{self.sequence}"
+        result = self.collection.submit(self.collection.prepare_upsert(documents, request_id)).result(WITHIN_S)
+        replaced = len(self.model.keys() & entries.keys())
+        assert (result.counts.inserted, result.counts.replaced) == (len(entries) - replaced, replaced)
+        self._written(result.revision)
+        self.applied[request_id] = (documents, result)
+        for id_, (vector, item, label) in entries.items():
+            self.model[id_] = (vector, f"i{item}", label)
+
+    @rule(gone=st.lists(ids, min_size=1, max_size=25, unique=True))
+    def delete(self, gone: list[str]) -> None:
+        result = self.collection.submit(self.collection.prepare_delete(gone, f"r{self.sequence}")).result(WITHIN_S)
+        assert result.counts.deleted == len(self.model.keys() & set(gone))
+        self._written(result.revision)
+        for id_ in gone:
+            self.model.pop(id_, None)
+
+    @rule(label=st.sampled_from(["red", "blue"]), before=ids)
+    def delete_where(self, label: str, before: str) -> None:
+        write = self.collection.prepare_delete_where(f"labels:{label} AND id < {before}", f"r{self.sequence}")
+        result = self.collection.submit(write).result(WITHIN_S)
+        gone = [id_ for id_, (_, _, found) in self.model.items() if found == label and id_ < before]
+        assert result.counts.deleted == len(gone)
+        self._written(result.revision)
+        for id_ in gone:
+            del self.model[id_]
+
+    @precondition(lambda self: self.applied)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        request_id = data.draw(st.sampled_from(sorted(self.applied)))
+        documents, first = self.applied[request_id]
+        again = self.collection.submit(self.collection.prepare_upsert(documents, request_id)).result(WITHIN_S)
+        assert again.already_applied
+        assert (again.revision, again.counts) == (first.revision, first.counts)
+        other = self.collection.submit(self.collection.prepare_delete(["d00"], request_id))
+        with pytest.raises(ServiceError, match="use a new one"):
+            other.result(WITHIN_S)
+
+    @rule()
+    def restart(self) -> None:
+        self.catalog.close()
+        self.catalog = self._open()
+
+    @rule()
+    def finish_building(self) -> None:
+        assert self.collection.shard.compactor.wait_idle(WITHIN_S)
+
+    @rule(
+        query=vectors,
+        k=st.integers(1, 70),
+        label=st.sampled_from(["", "red"]),
+        limit=st.integers(0, 3),
+        threshold=st.none() | st.integers(-20, 60),
+        exact=st.booleans(),
+    )
+    def search(self, query: list[int], k: int, label: str, limit: int, threshold: int | None, exact: bool) -> None:
+        answer = self.collection.search(
+            Query(np.array([query], np.float32), k, exact, 16, threshold, limit),
+            f"labels:{label}" if label else "",
+            EVERYTHING if k % 2 else None,
+        )
+        found = answer.found
+        scores = {id_: self._score(query, entry[0]) for id_, entry in self.model.items() if label in ("", entry[2])}
+        assert len(set(found.ids)) == len(found.ids)
+        assert [scores[id_] for id_ in found.ids] == found.scores.tolist()
+        assert found.items == [self.model[id_][1] for id_ in found.ids]
+        # Every index of this size is searched exactly, so the best must be there whatever was asked for.
+        assert found.scores.tolist() == self._expected(scores, k, limit, threshold)
+        for id_, document in zip(found.ids, answer.documents, strict=False):
+            vector, item, label_ = self.model[id_]
+            assert (document.id, document.item, list(document.labels)) == (id_, item, [label_])
+            assert np.frombuffer(document.vector, "<f4").tolist() == vector
+
+    def _score(self, query: list[int], vector: list[int]) -> float:
+        if self.larger:
+            return float(np.dot(query, vector))
+        return float(np.square(np.subtract(query, vector)).sum())
+
+    def _expected(self, scores: dict[str, float], k: int, limit: int, threshold: int | None) -> list[float]:
+        taken: dict[str, int] = {}
+        best: list[float] = []
+        for score, id_ in sorted((-score if self.larger else score, id_) for id_, score in scores.items()):
+            item = self.model[id_][1]
+            taken[item] = taken.get(item, 0) + 1
+            if limit == 0 or taken[item] <= limit:
+                best.append(-score if self.larger else score)
+        if threshold is not None:
+            best = [score for score in best if (score >= threshold if self.larger else score <= threshold)]
+        return best[:k]
+
+    def _written(self, revision: Revision) -> None:
+        self.sequence += 1
+        assert revision == Revision(1, self.sequence)
+
+    @invariant()
+    def holds_what_was_written(self) -> None:
+        if not hasattr(self, "catalog"):
+            return
+        snapshot = self.collection.shard.snapshot
+        assert snapshot.revision == Revision(1, self.sequence)
+        assert snapshot.live_rows == len(self.model)
+        listed = self.collection.page("", 1000, "", EVERYTHING)
+        assert [document.id for document in listed.documents] == sorted(self.model)
+        assert self.collection.count("")[:2] == (len(self.model), len({item for _, item, _ in self.model.values()}))
+
+    def teardown(self) -> None:
+        if hasattr(self, "catalog"):
+            self.catalog.close()
+            self.folder.cleanup()
+
+
+def run(workers: Workers, examples: int, steps: int) -> None:
+    machine = type("Machine", (GalleryMachine,), {"workers": workers})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_a_few_hundred_steps(workers: Workers) -> None:
+    run(workers, examples=12, steps=25)
+
+
+@pytest.mark.slow
+def test_many_steps(workers: Workers) -> None:
+    run(workers, examples=60, steps=50)

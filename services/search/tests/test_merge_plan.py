@@ -1,0 +1,55 @@
+"""Which segments are merged."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_merge
+from picoseek_search.collection.options import EngineOptions
+
+OPTIONS = EngineOptions(growing_rows=100, merge_factor=4, max_segment_rows=10_000)
+
+
+def full(*sizes: int) -> list[PartSize]:
+    return [PartSize(size, size, False) for size in sizes]
+
+
+GROWING = PartSize(50, 50, True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "plan"),
+    [
+        ([], None),
+        ([GROWING], None),
+        (full(100, 100, 100), None),
+        ([*full(100, 100, 100), GROWING], None),
+        (full(100, 100, 100, 100), MergePlan(0, 4)),
+        ([*full(400, 100, 100, 100, 100), GROWING], MergePlan(1, 4)),
+        (full(400, 400, 400, 400, 100), MergePlan(0, 4)),
+        (full(1600, 400, 400, 400), None),
+        (full(400, 90, 400, 400, 400), MergePlan(1, 4)),
+        (full(6400, 6400, 6400, 6400), None),
+        ([PartSize(400, 199, False), *full(100)], MergePlan(0, 1)),
+        ([PartSize(400, 0, False)], MergePlan(0, 1)),
+        ([PartSize(50, 10, True)], None),
+    ],
+)
+def test_plan(parts: list[PartSize], plan: MergePlan | None) -> None:
+    assert plan_merge(parts, OPTIONS) == plan
+
+
+@given(st.integers(1, 300))
+def test_parts_stay_few_and_rebuilds_too(chunks: int) -> None:
+    parts: list[PartSize] = []
+    built = 0
+    for _ in range(chunks):
+        parts += full(100)
+        while (plan := plan_merge(parts, OPTIONS)) is not None:
+            run = parts[plan.first : plan.first + plan.count]
+            rows = sum(part.live for part in run)
+            built += rows
+            parts[plan.first : plan.first + plan.count] = full(rows)
+    assert len(parts) <= 3 * 4 + chunks * 100 / OPTIONS.max_segment_rows * 4
+    assert built <= chunks * 100 * 5
