@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from picoseek_protos.v1 import (
-    collection_pb2,
-    collection_service_pb2_grpc,
-    detect_embed_service_pb2_grpc,
-    model_pb2,
-    search_pb2,
-    search_service_pb2_grpc,
-)
+from picoseek_protos.v1 import collection_pb2, model_pb2, search_pb2
 
 from picoseek.collection import Collection, Revision
-from picoseek.connection import ConnectionConfig, open_channel
+from picoseek.connection import ConnectionConfig
 from picoseek.detect_embed import DetectEmbedOptions, EmbedResult, PictureResult
 from picoseek.document import CountResult, DeleteResult, Document, DocumentMask, GetResult, UpsertResult
 from picoseek.embedding import Vector, VectorType
@@ -28,6 +22,7 @@ from picoseek.model import Model
 from picoseek.picture import PictureInput, PictureSource
 from picoseek.search import SearchOptions, SearchResult
 from picoseek.stream import Frame, StreamAnswer, StreamOptions
+from picoseek.stubs import Stubs
 from picoseek.unary_call import UnaryCaller
 from picoseek.wire.detections import (
     detect_embed_request,
@@ -49,9 +44,6 @@ from picoseek.wire.galleries import (
 )
 from picoseek.wire.pictures import as_inputs
 
-if TYPE_CHECKING:
-    import grpc.aio
-
 _PAGE = 1000
 _DETECT_EMBED = "detect_embed"
 _SEARCH = "search"
@@ -69,7 +61,7 @@ class AsyncClient:
     def __init__(self, config: ConnectionConfig | None = None) -> None:
         """Make a client; nothing is connected yet."""
         self.config = config or ConnectionConfig()
-        self._channels: tuple[grpc.aio.Channel, grpc.aio.Channel] | None = None
+        self._open: Stubs | None = None
         self._see = self._caller(_DETECT_EMBED, self.config.detect_embed)
         self._find = self._caller(_SEARCH, self.config.search)
 
@@ -83,9 +75,9 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections; calls under way are cancelled."""
-        channels, self._channels = self._channels, None
-        for channel in channels or ():
-            await channel.close()
+        stubs, self._open = self._open, None
+        if stubs is not None:
+            await stubs.close()
 
     async def detect_embed(
         self,
@@ -109,7 +101,7 @@ class AsyncClient:
         """
         inputs = as_inputs(pictures)
         request = await asyncio.to_thread(detect_embed_request, inputs, options or DetectEmbedOptions())
-        response = await self._see(self._detector_stub.DetectEmbed, request, timeout_s)
+        response = await self._see(self._stubs.detect_embed.DetectEmbed, request, timeout_s)
         return [picture_result_from(result) for result in response.results]
 
     async def embed(
@@ -134,7 +126,7 @@ class AsyncClient:
         """
         inputs = as_inputs(pictures)
         request = await asyncio.to_thread(embed_request, inputs, embedder)
-        response = await self._see(self._detector_stub.Embed, request, timeout_s)
+        response = await self._see(self._stubs.detect_embed.Embed, request, timeout_s)
         return [embed_result_from(result) for result in response.results]
 
     async def stream_detect_embed(
@@ -143,7 +135,7 @@ class AsyncClient:
         options: StreamOptions | None = None,
         *,
         idle_timeout_s: float | None = None,
-    ) -> AsyncIterator[StreamAnswer]:
+    ) -> AsyncGenerator[StreamAnswer, None]:
         """Find and embed the objects of a stream of frames; each answer comes as soon as it is ready.
 
         Args:
@@ -159,9 +151,10 @@ class AsyncClient:
             PicoSeekError: the stream as a whole failed; errors of single frames come in their FrameDone.
         """
         idle = self.config.timeout_s if idle_timeout_s is None else idle_timeout_s
-        stream = FrameStream(self._detector_stub.StreamDetectEmbed, _DETECT_EMBED, self.config.detect_embed, idle)
-        async for answer in stream.run(frames, options or StreamOptions()):
-            yield answer
+        stream = FrameStream(self._stubs.detect_embed.StreamDetectEmbed, _DETECT_EMBED, self.config.detect_embed, idle)
+        async with aclosing(stream.run(frames, options or StreamOptions())) as answers:
+            async for answer in answers:
+                yield answer
 
     async def models(self, *, timeout_s: float | None = None) -> list[Model]:
         """Return the models that detect_embed serves, by name."""
@@ -169,7 +162,7 @@ class AsyncClient:
         token = ""
         while True:
             request = model_pb2.ListModelsRequest(page_size=_PAGE, page_token=token)
-            response = await self._see(self._detector_stub.ListModels, request, timeout_s)
+            response = await self._see(self._stubs.detect_embed.ListModels, request, timeout_s)
             models += [model_from(model) for model in response.models]
             token = response.next_page_token
             if not token:
@@ -182,7 +175,7 @@ class AsyncClient:
             NotFoundError: detect_embed serves none of this name.
         """
         request = model_pb2.GetModelRequest(name=name)
-        response = await self._see(self._detector_stub.GetModel, request, timeout_s)
+        response = await self._see(self._stubs.detect_embed.GetModel, request, timeout_s)
         return model_from(response.model)
 
     async def create_collection(
@@ -202,7 +195,7 @@ class AsyncClient:
             collection=collection_message(collection), if_not_exists=if_not_exists
         )
         response = await self._find(
-            self._collection_stub.CreateCollection, request, timeout_s, repeatable=if_not_exists
+            self._stubs.collections.CreateCollection, request, timeout_s, repeatable=if_not_exists
         )
         return collection_from(response.collection)
 
@@ -213,7 +206,7 @@ class AsyncClient:
             NotFoundError: there is none of this name.
         """
         request = collection_pb2.GetCollectionRequest(name=name)
-        response = await self._find(self._collection_stub.GetCollection, request, timeout_s)
+        response = await self._find(self._stubs.collections.GetCollection, request, timeout_s)
         return collection_from(response.collection)
 
     async def list_collections(self, *, timeout_s: float | None = None) -> list[Collection]:
@@ -222,15 +215,13 @@ class AsyncClient:
         token = ""
         while True:
             request = collection_pb2.ListCollectionsRequest(page_size=_PAGE, page_token=token)
-            response = await self._find(self._collection_stub.ListCollections, request, timeout_s)
+            response = await self._find(self._stubs.collections.ListCollections, request, timeout_s)
             collections += [collection_from(collection) for collection in response.collections]
             token = response.next_page_token
             if not token:
                 return collections
 
-    async def delete_collection(
-        self, name: str, *, allow_missing: bool = False, timeout_s: float | None = None
-    ) -> int:
+    async def delete_collection(self, name: str, *, allow_missing: bool = False, timeout_s: float | None = None) -> int:
         """Remove a collection and return the number of documents that are gone with it.
 
         Raises:
@@ -238,7 +229,7 @@ class AsyncClient:
         """
         request = collection_pb2.DeleteCollectionRequest(name=name, allow_missing=allow_missing)
         response = await self._find(
-            self._collection_stub.DeleteCollection, request, timeout_s, repeatable=allow_missing
+            self._stubs.collections.DeleteCollection, request, timeout_s, repeatable=allow_missing
         )
         return response.deleted_documents
 
@@ -269,7 +260,7 @@ class AsyncClient:
             space=space,
             request_id=request_id or str(uuid.uuid4()),
         )
-        response = await self._find(self._search_stub.Upsert, request, timeout_s)
+        response = await self._find(self._stubs.search.Upsert, request, timeout_s)
         return UpsertResult(
             revision_from(response.revision),
             response.inserted,
@@ -304,7 +295,7 @@ class AsyncClient:
         request = search_pb2.DeleteRequest(
             collection=collection, ids=ids, filter=filter, request_id=request_id or str(uuid.uuid4())
         )
-        response = await self._find(self._search_stub.Delete, request, timeout_s)
+        response = await self._find(self._stubs.search.Delete, request, timeout_s)
         return DeleteResult(
             revision_from(response.revision), response.deleted, response.already_applied, response.request_id
         )
@@ -335,14 +326,14 @@ class AsyncClient:
             include=mask_message(include),
             min_revision=revision_message(min_revision),
         )
-        response = await self._find(self._search_stub.Get, request, timeout_s)
+        response = await self._find(self._stubs.search.Get, request, timeout_s)
         return GetResult(
             tuple(document_from(document, vector_type) for document in response.documents),
             tuple(response.missing_ids),
             revision_from(response.revision),
         )
 
-    async def list(
+    async def list_documents(
         self,
         collection: str,
         *,
@@ -371,7 +362,7 @@ class AsyncClient:
                 filter=filter,
                 include=mask_message(include),
             )
-            response = await self._find(self._search_stub.List, request, timeout_s)
+            response = await self._find(self._stubs.search.List, request, timeout_s)
             for document in response.documents:
                 yield document_from(document, vector_type)
             token = response.next_page_token
@@ -390,7 +381,7 @@ class AsyncClient:
         request = search_pb2.CountRequest(
             collection=collection, filter=filter, min_revision=revision_message(min_revision)
         )
-        response = await self._find(self._search_stub.Count, request, timeout_s)
+        response = await self._find(self._stubs.search.Count, request, timeout_s)
         return CountResult(response.documents, response.items, revision_from(response.revision))
 
     async def search(
@@ -415,29 +406,15 @@ class AsyncClient:
             FailedPreconditionError: the vectors are of another embedding space (EMBEDDING_SPACE_MISMATCH).
         """
         request = search_request(collection, vectors, space, options or SearchOptions())
-        response = await self._find(self._search_stub.Search, request, timeout_s)
+        response = await self._find(self._stubs.search.Search, request, timeout_s)
         return search_result_from(response)
 
     def _caller(self, service: str, address: str) -> UnaryCaller:
         return UnaryCaller(service, address, self.config.timeout_s, self.config.retry)
 
-    def _channel(self, number: int) -> grpc.aio.Channel:
-        # A channel belongs to the event loop that runs when it is made, so it is made by the first call.
-        if self._channels is None:
-            self._channels = (
-                open_channel(self.config.detect_embed, self.config),
-                open_channel(self.config.search, self.config),
-            )
-        return self._channels[number]
-
     @property
-    def _detector_stub(self) -> Any:
-        return detect_embed_service_pb2_grpc.DetectEmbedServiceStub(self._channel(0))
-
-    @property
-    def _search_stub(self) -> Any:
-        return search_service_pb2_grpc.SearchServiceStub(self._channel(1))
-
-    @property
-    def _collection_stub(self) -> Any:
-        return collection_service_pb2_grpc.CollectionServiceStub(self._channel(1))
+    def _stubs(self) -> Stubs:
+        # Channels belong to the event loop that runs when they are made, so the first call makes them.
+        if self._open is None:
+            self._open = Stubs.open(self.config)
+        return self._open

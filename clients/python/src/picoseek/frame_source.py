@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar, cast
 
 T = TypeVar("T")
-_END = object()
+_END: Final = object()
 
 
 async def as_async_iterator(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
@@ -16,9 +16,10 @@ async def as_async_iterator(source: Iterable[T] | AsyncIterable[T]) -> AsyncIter
         async for entry in source:
             yield entry
         return
-    iterator: Iterator[T] = await asyncio.to_thread(iter, source)
-    while True:
-        entry = await asyncio.to_thread(next, iterator, _END)
-        if entry is _END:
-            return
-        yield entry  # type: ignore[misc]  # the sentinel has been told apart
+    iterator = iter(source)
+    while (following := await asyncio.to_thread(_next, iterator)) is not _END:
+        yield cast("T", following)
+
+
+def _next(iterator: Iterator[T]) -> T | object:
+    return next(iterator, _END)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
 import grpc
@@ -41,7 +41,7 @@ class FrameStream:
 
     async def run(
         self, frames: Iterable[Frame] | AsyncIterable[Frame], options: StreamOptions
-    ) -> AsyncIterator[StreamAnswer]:
+    ) -> AsyncGenerator[StreamAnswer, None]:
         """Yield the answers in the order in which they come.
 
         Raises:

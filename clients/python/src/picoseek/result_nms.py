@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 def result_nms(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> list[int]:
     """Return the indices of the results that stay, surest first.
 
-    A result stays when its overlap with every surer one that stays is at most the threshold. Overlap is intersection over
-    union in PP-ShiTu's convention of pixel indices, where a box from x1 to x2 is x2 - x1 + 1 pixels wide.
+    A result stays when its overlap with every surer one that stays is at most the threshold. Overlap is intersection
+    over union in PP-ShiTu's convention of pixel indices, where a box from x1 to x2 is x2 - x1 + 1 pixels wide.
 
     Args:
         boxes: [n, 4], x1 y1 x2 y2 in pixels.
@@ -29,11 +29,12 @@ def result_nms(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> lis
     while len(waiting):
         best, others = waiting[0], waiting[1:]
         kept.append(int(best))
-        waiting = others[_iou(corners[best], corners[others]) <= iou_threshold]
+        waiting = others[pixel_iou(corners[best], corners[others]) <= iou_threshold]
     return kept
 
 
-def _iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def pixel_iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the overlap of a box [4] with others [n, 4], in the convention of `result_nms`."""
     upper_left = np.maximum(box[:2], others[:, :2])
     lower_right = np.minimum(box[2:], others[:, 2:])
     intersection = np.prod(np.clip(lower_right - upper_left + 1, 0, None), axis=1)

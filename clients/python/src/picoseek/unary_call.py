@@ -80,7 +80,5 @@ class UnaryCaller:
             return error.retry_after_s * random.uniform(1.0, 1.2)
         if error.code is not grpc.StatusCode.UNAVAILABLE:
             return None
-        backoff = min(self.retry.initial_backoff_s * 2 ** (attempt - 1), self.retry.max_backoff_s)
+        backoff: float = min(self.retry.initial_backoff_s * 2 ** (attempt - 1), self.retry.max_backoff_s)
         return backoff * random.uniform(0.8, 1.2)
-
-

@@ -71,7 +71,7 @@ class DetectEmbedSettings(ServiceSettings):
     """Most detections for which a caller may ask."""
     max_pending_pictures: Annotated[int, Field(ge=1)] = 256
     """Pictures under way from which on new calls are refused."""
-    max_pending_crops: Annotated[int, Field(ge=1)] = 2048
+    max_pending_crops: Annotated[int, Field(ge=1)] = 4096
     """Crops under way from which on new calls are refused."""
     default_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Deadline of calls, and of frames, that have none."""

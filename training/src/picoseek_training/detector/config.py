@@ -68,9 +68,15 @@ class OptimizerConfig:
     __pydantic_config__ = _STRICT
 
     kind: Literal["momentum", "adamw"] = "adamw"
-    """Momentum with L2 decay suits a network that normalises by batch statistics; AdamW also one that does not."""
-    rate: float = 2e-4
+    """Momentum with L2 decay suits training from scratch, AdamW fine-tuning."""
+    rate: float = 1e-3
     """Learning rate after the warm-up."""
+    relative: bool = True
+    """Multiply each tensor's rate by the root mean square of its values at the start (AdamW only).
+
+    Where BatchNorm keeps its statistics, the sizes of the weights differ a thousandfold between layers, and one
+    rate for all wrecks the small ones: those of the alignment branch first.
+    """
     warmup_steps: int = 100
     momentum: float = 0.9
     """Of the momentum optimiser."""

@@ -32,6 +32,8 @@ from picoseek_training.optimization.ema import ModelEma
 from picoseek_training.optimization.schedules import DetectionCosine
 
 LAST, START, LOG = "last.ckpt", "start.ckpt", "log.jsonl"
+SMALLEST_SCALE = 1e-4
+"""Least factor of a relative rate, so that tensors of zeros can learn."""
 
 
 class DetectorTraining:
@@ -165,8 +167,15 @@ def make_optimizer(config: OptimizerConfig, weights: list[Tensor]) -> paddle.opt
     """Build the optimiser that the configuration asks for; the loop sets its rate."""
     clip = nn.ClipGradByGlobalNorm(config.clip_norm)
     if config.kind == "adamw":
+        if config.relative:
+            for weight in weights:
+                scale = max(weight.square().mean().sqrt().item(), SMALLEST_SCALE)
+                weight.optimize_attr["learning_rate"] = scale
         return paddle.optimizer.AdamW(
-            config.rate, parameters=weights, weight_decay=config.weight_decay, grad_clip=clip
+            config.rate,
+            parameters=weights,
+            weight_decay=config.weight_decay,
+            grad_clip=clip,
         )
     return paddle.optimizer.Momentum(
         config.rate, config.momentum, parameters=weights, weight_decay=config.weight_decay, grad_clip=clip

@@ -24,3 +24,20 @@ class DetectionCosine:
             return self.base_rate * (self.start_factor * (1 - progress) + progress)
         progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
         return self.base_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+@dataclass(frozen=True)
+class ClassificationCosine:
+    """PaddleClas's schedule: linear warm-up from zero, then half a cosine down to zero over the remaining steps."""
+
+    base_rate: float
+    warmup_steps: int
+    total_steps: int
+    """Where the cosine reaches zero."""
+
+    def __call__(self, step: int) -> float:
+        """Rate of the given step, counted from 0."""
+        if step < self.warmup_steps:
+            return self.base_rate * step / self.warmup_steps
+        progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+        return self.base_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

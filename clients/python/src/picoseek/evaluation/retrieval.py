@@ -39,9 +39,7 @@ def score_similarities(
     Raises:
         ValueError: no query has a match in the gallery.
     """
-    return score_rankings(
-        rank_matches(similarities, query_labels, gallery_labels, query_cameras, gallery_cameras), ks
-    )
+    return score_rankings(rank_matches(similarities, query_labels, gallery_labels, query_cameras, gallery_cameras), ks)
 
 
 def rank_matches(

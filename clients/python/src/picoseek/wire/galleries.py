@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from picoseek_protos.v1 import collection_pb2, document_pb2, revision_pb2, search_pb2
@@ -169,10 +170,7 @@ def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
         return Hit(ids[position], items[position], float(scores[position]), document)
 
     return SearchResult(
-        hits=tuple(
-            tuple(hit(position) for position in range(start, end))
-            for start, end in zip(offsets, offsets[1:], strict=False)
-        ),
+        hits=tuple(tuple(hit(position) for position in range(start, end)) for start, end in pairwise(offsets)),
         larger_is_closer=message.larger_is_closer,
         revision=revision_from(message.revision),
         index_generation=message.index_generation,

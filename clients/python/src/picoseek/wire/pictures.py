@@ -29,9 +29,7 @@ def picture_message(source: PictureSource) -> picture_pb2.Picture:
             reason="RAW_LAYOUT_INVALID",
         )
     height, width = source.shape[:2]
-    raw = picture_pb2.RawImage(
-        format=picture_pb2.PIXEL_FORMAT_BGR, width=width, height=height, data=source.tobytes()
-    )
+    raw = picture_pb2.RawImage(format=picture_pb2.PIXEL_FORMAT_BGR, width=width, height=height, data=source.tobytes())
     return picture_pb2.Picture(raw=raw)
 
 

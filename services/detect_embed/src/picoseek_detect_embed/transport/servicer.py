@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -183,3 +182,16 @@ class DetectEmbedServicer(detect_embed_service_pb2_grpc.DetectEmbedServiceServic
             return error
         objects.sort(key=lambda found: found.candidate.index)
         return outcome, objects
+
+
+async def _run_all(work: Iterable[Coroutine[Any, Any, _Outcome]], tickets: Sequence[Ticket]) -> list[_Outcome]:
+    """Run to the end; when the call is cancelled, so is its work. The tickets are closed in any case."""
+    tasks = [asyncio.create_task(item) for item in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for ticket in tickets:
+            ticket.close()

@@ -19,6 +19,8 @@ from picoseek_search.collection.workers import Workers
 from picoseek_search.storage.data_directory import DataDirectory
 from picoseek_search.storage.registry import Registration, Registry
 
+_RETRY_AFTER_STOP_S = 1.0
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,6 +40,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._collections: dict[str, Collection | ServiceError] = {}
         self._registrations: dict[str, Registration] = {}
+        self._closed = False
         try:
             self._registry = Registry(self._directory.registry)
             for name in self._registry.discarded():
@@ -98,7 +101,7 @@ class Catalog:
             try:
                 self._registry.add(registration)
             except BaseException:
-                collection.close()
+                collection.close(lambda: collection_not_found(name))
                 self._discard(registration.directory)
                 raise
             self._registrations[name] = registration
@@ -127,18 +130,20 @@ class Catalog:
             del self._collections[name], self._registrations[name]
             documents = 0
             if isinstance(found, Collection):
-                found.close()
+                found.close(lambda: collection_not_found(name))
                 documents = found.shard.snapshot.live_rows
             self._discard(registration.directory)
             return documents
 
     def close(self) -> None:
-        """Close all collections."""
+        """Close all collections; calls that come after it are refused with SHUTTING_DOWN."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             for found in self._collections.values():
                 if isinstance(found, Collection):
-                    found.close()
-            self._collections = {}
+                    found.close(_shutting_down)
             self._registry.close()
             self._directory.close()
 
@@ -157,3 +162,9 @@ class Catalog:
     def _discard(self, directory: str) -> None:
         self._directory.remove(directory)
         self._registry.forget(directory)
+
+
+def _shutting_down() -> ServiceError:
+    return errors.unavailable(
+        "SHUTTING_DOWN", "the service is stopping; send it again", retry_after_s=_RETRY_AFTER_STOP_S
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,9 +191,9 @@ class Collection:
         except FilterError as error:
             raise errors.invalid_argument("FILTER_INVALID", f"filter: {error}", filter=filter_text[:200]) from error
 
-    def close(self) -> None:
-        """Finish the write under way, refuse the others, and close the files."""
-        self.shard.close(lambda: collection_not_found(self.specification.name))
+    def close(self, answer: Callable[[], errors.ServiceError]) -> None:
+        """Finish the write under way, refuse all other calls with `answer`, and close the files."""
+        self.shard.close(answer)
 
 
 def collection_not_found(name: str) -> errors.ServiceError:

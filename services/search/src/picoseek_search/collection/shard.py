@@ -63,8 +63,9 @@ class Shard:
         cache = IndexCache(directory / "index", settings.dimension, settings.metric)
         try:
             self._load(cache, options)
-        except BaseException:
-            self._database.close()
+        except ServiceError as error:
+            cause = error
+            self._database.close(lambda: cause)
             raise
         connection = self._database.writer
         self._writer = ShardWriter(
@@ -84,6 +85,11 @@ class Shard:
     def snapshot(self) -> Snapshot:
         """The newest state of the index."""
         return self._index.snapshot
+
+    @property
+    def index(self) -> ShardIndex:
+        """What searches see."""
+        return self._index
 
     @property
     def compactor(self) -> Compactor:
@@ -107,7 +113,7 @@ class Shard:
         """Lend a reader of the documents at one revision.
 
         Raises:
-            ServiceError: STORAGE_CORRUPT.
+            ServiceError: STORAGE_CORRUPT, or what was given to close().
         """
         with self._database.reader(self._settings.number) as reader, reader.snapshot() as revision:
             yield reader, revision
@@ -117,7 +123,7 @@ class Shard:
         """Lend a reader of the documents and the state of the index at the same revision.
 
         Raises:
-            ServiceError: STORAGE_CORRUPT.
+            ServiceError: STORAGE_CORRUPT, or what was given to close().
         """
         with self._database.reader(self._settings.number) as reader:
             with reader.snapshot() as revision:
@@ -136,7 +142,7 @@ class Shard:
         """Finish the write under way, refuse the others with `answer`, and close the files."""
         self._queue.close(answer)
         self._compactor.close()
-        self._database.close()
+        self._database.close(answer)
 
     def _apply(self, writes: Sequence[Write]) -> list[Outcome]:
         outcomes = self._writer.apply(writes)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from picoseek_chassis.errors import ServiceError
 
 from picoseek_search.storage import documents, log, requests
 from picoseek_search.storage.documents import DocumentReader
@@ -14,10 +16,6 @@ from picoseek_search.storage.sqlite import connect, connect_reader, translated
 
 _SCHEMA = ";".join([documents.SCHEMA, requests.SCHEMA, log.SCHEMA])
 _IDLE_READERS = 4
-
-
-class DatabaseClosedError(Exception):
-    """The database was closed: its collection is being removed, or the service stops."""
 
 
 class CollectionDatabase:
@@ -33,7 +31,7 @@ class CollectionDatabase:
         self._writer = connect(path, schema=_SCHEMA, create=create)
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed: Callable[[], ServiceError] | None = None
 
     @property
     def path(self) -> Path:
@@ -50,8 +48,7 @@ class CollectionDatabase:
         """Lend a connection for reading.
 
         Raises:
-            ServiceError: STORAGE_CORRUPT.
-            DatabaseClosedError: it is closed.
+            ServiceError: STORAGE_CORRUPT, or what was given to close().
         """
         with translated(self._path):
             connection = self._take()
@@ -65,25 +62,25 @@ class CollectionDatabase:
                 raise
             self._give(connection)
 
-    def close(self) -> None:
-        """Close the file; readers that are lent out end when they are given back."""
+    def close(self, answer: Callable[[], ServiceError]) -> None:
+        """Close the file; readers that are lent out end when given back, new ones are refused with `answer`."""
         with self._lock:
-            self._closed = True
+            self._closed = answer
             idle, self._idle = self._idle, []
         for connection in [*idle, self._writer]:
             connection.close()
 
     def _take(self) -> sqlite3.Connection:
         with self._lock:
-            if self._closed:
-                raise DatabaseClosedError
+            if self._closed is not None:
+                raise self._closed()
             if self._idle:
                 return self._idle.pop()
         return connect_reader(self._path)
 
     def _give(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed and len(self._idle) < _IDLE_READERS:
+            if self._closed is None and len(self._idle) < _IDLE_READERS:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -1,0 +1,23 @@
+"""A group of commands whose failures are one line that says what to do."""
+
+from __future__ import annotations
+
+import click
+
+from picoseek.errors import PicoSeekError
+
+
+class FriendlyGroup(click.Group):
+    """Shows errors of services and files as messages with exit status 1; a traceback is for mistakes of this program."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that the arguments name."""
+        try:
+            return super().invoke(ctx)
+        except PicoSeekError as error:
+            reason = f" [{error.reason}]" if error.reason else ""
+            raise click.ClickException(f"{error.message}{reason}") from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise click.ClickException(str(error)) from error

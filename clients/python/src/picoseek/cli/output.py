@@ -1,0 +1,40 @@
+"""What the commands write: answers to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from picoseek.recognition_json import JsonObject
+
+
+def answers() -> Console:
+    """Return where answers for people go."""
+    # Labels are the user's; signs in them are no markup, and a path must not be wrapped when piped.
+    return Console(markup=False, highlight=False, soft_wrap=True)
+
+
+def notes() -> Console:
+    """Return where progress, notes and warnings go."""
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on standard error; it is shown on terminals only."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=notes(),
+        transient=False,
+        disable=not notes().is_terminal,
+    )
+
+
+def print_json(value: JsonObject, *, indent: int | None = 2) -> None:
+    """Write one JSON value to standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=indent))

@@ -1,0 +1,119 @@
+"""`picoseek recognize`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from picoseek.async_client import AsyncClient
+from picoseek.async_recognizer import AsyncRecognizer, RecognizerConfig
+from picoseek.cli.connection_options import connection_options
+from picoseek.cli.json_option import json_option
+from picoseek.cli.output import answers, notes, print_json
+from picoseek.cli.recognizer_options import recognizer_options
+from picoseek.connection import ConnectionConfig
+from picoseek.drawing import draw_recognition
+from picoseek.errors import InvalidArgumentError
+from picoseek.picture import read_picture_file
+from picoseek.picture_file import decode_picture, write_picture
+from picoseek.recognition import Recognition
+from picoseek.recognition_json import recognition_json
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--gallery", "name", required=True, help="Gallery of the known things.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the annotated pictures."
+)
+@json_option
+@recognizer_options
+@connection_options
+def recognize(
+    config: ConnectionConfig,
+    pictures: tuple[Path, ...],
+    name: str,
+    out: Path | None,
+    as_json: bool,
+    recognizer: RecognizerConfig,
+) -> None:
+    """Say what is in each PICTURE, by a gallery of known things.
+
+    What is not close enough to anything in the gallery is answered as unknown. A picture that cannot be used is
+    reported, and the exit status is then 1.
+    """
+    failed = asyncio.run(_recognize_all(config, pictures, name, out, as_json, recognizer))
+    if failed:
+        sys.exit(1)
+
+
+async def _recognize_all(
+    config: ConnectionConfig,
+    pictures: Sequence[Path],
+    name: str,
+    out: Path | None,
+    as_json: bool,
+    options: RecognizerConfig,
+) -> int:
+    """Recognise pictures one after the other and return how many could not be used."""
+    entries: list[dict[str, object]] = []
+    failed = 0
+    targets = _targets(pictures, out)
+    async with AsyncClient(config) as client:
+        recognizer = AsyncRecognizer(name, client, options)
+        threshold = await recognizer.threshold()
+        for path in pictures:
+            try:
+                data = read_picture_file(path)
+                answer = await recognizer.recognize(data)
+            except InvalidArgumentError as error:
+                failed += 1
+                notes().print(f"skipped {path}: {error.message}", style="yellow")
+                entries.append({"picture": str(path), "error": error.message, "reason": error.reason})
+                continue
+            entry: dict[str, object] = {"picture": str(path), **recognition_json(answer)}
+            if target := targets.get(path):
+                write_picture(target, draw_recognition(decode_picture(data), answer))
+                entry["annotated"] = str(target)
+            entries.append(entry)
+            if not as_json:
+                _show(path, answer, targets.get(path))
+    if as_json:
+        print_json({"gallery": name, "threshold": threshold, "pictures": entries})
+    return failed
+
+
+def _targets(pictures: Sequence[Path], out: Path | None) -> dict[Path, Path]:
+    """Return where each annotated picture goes; pictures of one name get numbers."""
+    targets: dict[Path, Path] = {}
+    if out is None:
+        return targets
+    out.mkdir(parents=True, exist_ok=True)
+    used: set[str] = set()
+    for path in pictures:
+        stem, number = path.stem, 1
+        while stem in used:
+            number += 1
+            stem = f"{path.stem}-{number}"
+        used.add(stem)
+        targets[path] = out / f"{stem}.jpg"
+    return targets
+
+
+def _show(path: Path, answer: Recognition, target: Path | None) -> None:
+    console = answers()
+    console.print(str(path), style="bold")
+    for found in answer.objects:
+        box = " ".join(f"{value:.0f}" for value in found.box.as_list())
+        score = "" if found.score is None else f"{found.score:.3f}"
+        second = f"   next: {found.runner_up.label} {found.runner_up.score:.3f}" if found.runner_up else ""
+        style = "green" if found.known else "dim"
+        console.print(f"  {found.label or 'unknown':<24} {score:>6}   {found.source.value} {box}{second}", style=style)
+    if not answer.objects:
+        console.print("  nothing found", style="dim")
+    if target is not None:
+        console.print(f"  -> {target}", style="dim")

@@ -1,0 +1,183 @@
+"""Measures retrieval through the running services, so that the figures are what a user gets."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picoseek.async_client import AsyncClient
+from picoseek.collection import Collection, IndexConfig
+from picoseek.detect_embed import DetectEmbedOptions
+from picoseek.document import Document, DocumentMask
+from picoseek.embedding import Vector
+from picoseek.errors import InvalidArgumentError
+from picoseek.evaluation.picture_batches import in_batches
+from picoseek.evaluation.retrieval import RetrievalScores, score_rankings
+from picoseek.labelled_pictures import LabelledPicture
+from picoseek.picture import PictureInput
+from picoseek.search import SearchOptions
+from picoseek.served_embedder import ServedEmbedder, find_embedder
+
+_WRITE_BATCH = 500
+_MOST_RANKS = 1000
+_MOST_HITS = 50_000
+
+
+class Regions(Enum):
+    """What of a query picture is looked up; gallery pictures are always embedded whole."""
+
+    WHOLE = "whole"
+    """The whole picture."""
+    DETECT = "detect"
+    """What the detector finds, the whole picture where it finds nothing; a reference counts with its best score."""
+
+
+@dataclass(frozen=True)
+class RetrievalReport:
+    """What was measured."""
+
+    scores: RetrievalScores
+    """Recall and mean average precision. Ranks beyond the 1000th add no precision."""
+    gallery_pictures: int
+    """Pictures in the gallery."""
+    query_pictures: int
+    """Pictures that were looked up."""
+    unusable: tuple[tuple[str, str], ...]
+    """Pictures that could not be used, and why."""
+    seconds: float
+    """Time for everything."""
+    embedder: str
+    """Embedder that was measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Query:
+    picture: LabelledPicture
+    vectors: Sequence[Vector]
+
+
+class RetrievalRun:
+    """One measurement."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        regions: Regions = Regions.WHOLE,
+        embedder: str = "",
+        report: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    ) -> None:
+        """Make a measurement.
+
+        Args:
+            client: how to reach the services.
+            regions: what of a query picture is looked up.
+            embedder: embedder by name; empty: the service's default.
+            report: told of the progress: stage, done, total.
+        """
+        self._client = client
+        self._regions = regions
+        self._embedder = embedder
+        self._report = report
+        self._unusable: list[tuple[str, str]] = []
+
+    async def run(
+        self, gallery: Sequence[LabelledPicture], queries: Sequence[LabelledPicture]
+    ) -> RetrievalReport:
+        """Embed both lists, put the gallery into a collection of its own for the time, and search it exactly.
+
+        A query never finds its own file. Pictures that cannot be used are reported and left out.
+
+        Raises:
+            InvalidArgumentError: no picture of one of the lists can be used, or no query has a match.
+            PicoSeekError: a service failed.
+        """
+        started = time.perf_counter()
+        embedder = await find_embedder(self._client, self._embedder)
+        async with self._collection(embedder) as name:
+            listed = await self._write(name, embedder, gallery)
+            ready = [query async for query in self._queries(queries)]
+            if not listed or not ready:
+                raise InvalidArgumentError(f"no picture of the {'queries' if listed else 'gallery'} can be used")
+            hits, totals = await self._search(name, embedder, listed, ready)
+        try:
+            scores = score_rankings(hits, (1, 5), totals)
+        except ValueError as error:
+            raise InvalidArgumentError(str(error)) from error
+        return RetrievalReport(
+            scores,
+            len(listed),
+            len(ready),
+            tuple(self._unusable),
+            time.perf_counter() - started,
+            embedder.name,
+        )
+
+    @asynccontextmanager
+    async def _collection(self, embedder: ServedEmbedder) -> AsyncIterator[str]:
+        name = f"eval-{uuid.uuid4().hex[:12]}"
+        wanted = Collection(
+            name, embedder.space, index=IndexConfig("Flat"), description="of a running `picoseek eval`; may be removed"
+        )
+        await self._client.create_collection(wanted)
+        try:
+            yield name
+        finally:
+            await self._client.delete_collection(name, allow_missing=True)
+
+    async def _write(
+        self, name: str, embedder: ServedEmbedder, gallery: Sequence[LabelledPicture]
+    ) -> list[LabelledPicture]:
+        """Write the gallery under the positions of its pictures and return those that could be used."""
+        listed: list[LabelledPicture] = []
+        waiting: list[Document] = []
+        async for picture, vectors in self._whole(gallery, "gallery"):
+            waiting.append(Document(str(len(listed)), vectors[0], item=picture.label))
+            listed.append(picture)
+            if len(waiting) == _WRITE_BATCH:
+                await self._client.upsert(name, waiting, space=embedder.space.digest)
+                waiting = []
+        if waiting:
+            await self._client.upsert(name, waiting, space=embedder.space.digest)
+        return listed
+
+    async def _queries(self, queries: Sequence[LabelledPicture]) -> AsyncIterator[_Query]:
+        found = self._whole if self._regions is Regions.WHOLE else self._detected
+        async for picture, vectors in found(queries, "queries"):
+            yield _Query(picture, vectors)
+
+    async def _whole(
+        self, pictures: Sequence[LabelledPicture], stage: str
+    ) -> AsyncIterator[tuple[LabelledPicture, list[Vector]]]:
+        async def embed(inputs: Sequence[PictureInput]) -> list[tuple[Vector, ...] | str]:
+            results = await self._client.embed(inputs, embedder=self._embedder)
+            return [
+                (result.embedding.vector,) if result.embedding else str(result.error) for result in results
+            ]
+
+        async for picture, answer in self._each(pictures, stage, embed):
+            yield picture, answer
+
+    async def _detected(
+        self, pictures: Sequence[LabelledPicture], stage: str
+    ) -> AsyncIterator[tuple[LabelledPicture, list[Vector]]]:
+        options = DetectEmbedOptions(embedder=self._embedder)
+
+        async def detect(inputs: Sequence[PictureInput]) -> list[tuple[Vector, ...] | str]:
+            results = await self._client.detect_embed(inputs, options)
+            return [
+                str(result.error)
+                if result.error
+                else tuple(found.embedding.vector for found in result.objects if found.embedding)
+                for result in results
+            ]
+
+        async for picture, answer in self._each(pictures, stage, detect):
+            yield picture, answer

@@ -1,0 +1,237 @@
+"""Puts pictures into a gallery, and goes on where an import was cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from picoseek.async_client import AsyncClient
+from picoseek.collection import AttributeField, AttributeType, Collection
+from picoseek.document import Document, DocumentMask, Provenance
+from picoseek.embedding import Embedding
+from picoseek.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, PicoSeekError
+from picoseek.labelled_pictures import LabelledPicture
+from picoseek.picture import PictureInput, read_picture_file
+from picoseek.served_embedder import find_embedder
+
+CONTENT_DIGEST = "content_sha256"
+"""Attribute with the digest of a reference's file, by which an import tells what it need not do again."""
+
+_BATCH = 16
+_BATCH_BYTES = 16 << 20
+_BATCHES_AT_A_TIME = 3
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How pictures are imported."""
+
+    embedder: str = ""
+    """Embedder by name; empty: the service's default."""
+    description: str = ""
+    """Of the gallery, if it is made."""
+    timeout_s: float = 120.0
+    """Deadline of each call, in seconds; a service that is busy with others may take its time."""
+
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """How far an import is; told after every batch."""
+
+    total: int
+    """Pictures in all."""
+    added: int = 0
+    """Pictures embedded and written."""
+    unchanged: int = 0
+    """Pictures that were there already, with the same content and label."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """Pictures that could not be used: id and why."""
+
+    @property
+    def done(self) -> int:
+        """Pictures that are dealt with."""
+        return self.added + self.unchanged + len(self.failed)
+
+
+@dataclass
+class _Tally:
+    total: int
+    added: int = 0
+    unchanged: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def progress(self) -> ImportProgress:
+        return ImportProgress(self.total, self.added, self.unchanged, tuple(sorted(self.failed)))
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    picture: LabelledPicture
+    data: bytes
+    digest: str
+
+
+class GalleryImport:
+    """One import into one gallery. Each picture is embedded whole and its label is its item."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        gallery: str,
+        options: ImportOptions,
+        report: Callable[[ImportProgress], None] | None = None,
+    ) -> None:
+        """Make an import.
+
+        Args:
+            client: how to reach the services.
+            gallery: name of the collection; made if it is not there.
+            options: how to import.
+            report: told of the progress after every batch, in the event loop's thread.
+        """
+        self._client = client
+        self._gallery = gallery
+        self._options = options
+        self._report = report
+        self._space = ""
+        self._keeps_digests = False
+
+    async def run(self, pictures: Sequence[LabelledPicture]) -> ImportProgress:
+        """Import pictures and return the final count.
+
+        A picture that cannot be read or decoded is counted as failed and passed over. Everything that was counted as
+        added is on disk; when the import is cut off, the same import again passes over what is there.
+
+        Raises:
+            FailedPreconditionError: the gallery was made with another embedder.
+            PicoSeekError: a service failed.
+        """
+        await self._prepare()
+        tally = _Tally(len(pictures))
+        queue = iter([pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)])
+        # The workers share one iterator: a batch is read from disk when a worker is free to send it.
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(_BATCHES_AT_A_TIME):
+                    workers.create_task(self._work(queue, tally))
+        except ExceptionGroup as group:  # the first failure cancelled the other workers
+            raise group.exceptions[0] from None
+        return tally.progress()
+
+    async def _prepare(self) -> None:
+        embedder = await find_embedder(self._client, self._options.embedder, timeout_s=self._options.timeout_s)
+        try:
+            collection = await self._client.get_collection(self._gallery, timeout_s=self._options.timeout_s)
+        except NotFoundError:
+            wanted = Collection(
+                self._gallery,
+                embedder.space,
+                schema=(AttributeField(CONTENT_DIGEST, AttributeType.STRING, description="SHA-256 of the file"),),
+                description=self._options.description,
+            )
+            collection = await self._client.create_collection(
+                wanted, if_not_exists=True, timeout_s=self._options.timeout_s
+            )
+        if collection.space.digest != embedder.space.digest:
+            raise FailedPreconditionError(
+                f"gallery {self._gallery!r} was made with another embedder than {embedder.name!r}, so their vectors "
+                "cannot be compared; import into a new gallery, or serve the old embedder",
+                reason="EMBEDDING_SPACE_MISMATCH",
+            )
+        self._space = embedder.space.digest
+        self._keeps_digests = any(attribute.name == CONTENT_DIGEST for attribute in collection.schema)
+
+    async def _work(self, batches: Iterator[Sequence[LabelledPicture]], tally: _Tally) -> None:
+        for batch in batches:
+            loaded = await asyncio.to_thread(_load, batch, tally.failed)
+            changed = await self._changed(loaded)
+            tally.unchanged += len(loaded) - len(changed)
+            for part in _parts(changed):
+                await self._add(part, tally)
+            if self._report is not None:
+                self._report(tally.progress())
+
+    async def _changed(self, loaded: list[_Loaded]) -> list[_Loaded]:
+        if not loaded or not self._keeps_digests:
+            return loaded
+        got = await self._client.get(
+            self._gallery,
+            [entry.picture.id for entry in loaded],
+            include=DocumentMask(labels=True, attributes=True),
+            timeout_s=self._options.timeout_s,
+        )
+        there = {
+            document.id: (document.attributes.get(CONTENT_DIGEST), document.item, document.label)
+            for document in got.documents
+        }
+        return [
+            entry
+            for entry in loaded
+            if there.get(entry.picture.id) != (entry.digest, entry.picture.label, entry.picture.label)
+        ]
+
+    async def _add(self, part: Sequence[_Loaded], tally: _Tally) -> None:
+        results = await self._embed(part)
+        documents: list[Document] = []
+        for entry, result in zip(part, results, strict=True):
+            if isinstance(result, PicoSeekError):
+                tally.failed.append((entry.picture.id, result.message))
+            else:
+                documents.append(self._document(entry, result))
+        if documents:
+            await self._client.upsert(self._gallery, documents, space=self._space, timeout_s=self._options.timeout_s)
+            tally.added += len(documents)
+
+    async def _embed(self, part: Sequence[_Loaded]) -> list[Embedding | PicoSeekError]:
+        """Return for each picture its vector or what is wrong with the picture."""
+        inputs = [PictureInput(entry.data, id=entry.picture.id) for entry in part]
+        try:
+            results = await self._client.embed(
+                inputs, embedder=self._options.embedder, timeout_s=self._options.timeout_s
+            )
+        except InvalidArgumentError as error:
+            if len(part) == 1:  # a call with a single bad picture fails as a whole
+                return [error]
+            raise
+        answers: list[Embedding | PicoSeekError] = []
+        for result in results:
+            if result.error is not None and not isinstance(result.error, InvalidArgumentError):
+                raise result.error
+            answers.append(result.error or result.embedding or InvalidArgumentError("it was not embedded"))
+        return answers
+
+    def _document(self, entry: _Loaded, embedding: Embedding) -> Document:
+        return Document(
+            id=entry.picture.id,
+            vector=embedding.vector,
+            item=entry.picture.label,
+            labels=(entry.picture.label,),
+            attributes={CONTENT_DIGEST: entry.digest} if self._keeps_digests else {},
+            provenance=Provenance(source=str(entry.picture.path)),
+        )
+
+
+def _load(batch: Sequence[LabelledPicture], failed: list[tuple[str, str]]) -> list[_Loaded]:
+    loaded: list[_Loaded] = []
+    for picture in batch:
+        try:
+            data = read_picture_file(picture.path)
+        except InvalidArgumentError as error:
+            failed.append((picture.id, error.message))
+        else:
+            loaded.append(_Loaded(picture, data, hashlib.sha256(data).hexdigest()))
+    return loaded
+
+
+def _parts(loaded: Sequence[_Loaded]) -> Iterator[Sequence[_Loaded]]:
+    """Yield the pictures in parts that fit into a message."""
+    part: list[_Loaded] = []
+    for entry in loaded:
+        if part and sum(len(other.data) for other in part) + len(entry.data) > _BATCH_BYTES:
+            yield part
+            part = []
+        part.append(entry)
+    if part:
+        yield part

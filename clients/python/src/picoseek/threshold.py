@@ -1,0 +1,46 @@
+"""From which score on an item is the answer: derived from the gallery alone.
+
+A reference whose own item is taken out of the gallery is a stranger to the rest. The score of its nearest reference of
+another item is therefore a sample of what strangers score. With m the median of these scores, s their spread (1.4826
+times the median absolute deviation, the standard deviation if they were normal), q their 95 % quantile and e the score
+of a vector with itself:
+
+    threshold = min(m + 2 s, q + (e - q) / 8)
+
+The first term lets about 2 strangers in 100 pass if the scores are normal. Median and deviation, unlike a quantile, are
+moved little by items that look alike or stand in the gallery twice. The second keeps the threshold an eighth of the way
+above what nearly all strangers score, where scores scatter widely and the first would turn known things away.
+Smaller-is-closer metrics are negated first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_SCORES = 4
+"""Fewer scores say nothing about strangers."""
+_SPREADS = 2.0
+_NORMAL_CONSISTENCY = 1.4826
+_QUANTILE = 0.95
+_MARGIN = 1 / 8
+
+
+def derive_threshold(
+    stranger_scores: NDArray[np.float64], self_score: float, larger_is_closer: bool = True
+) -> float | None:
+    """Return the score from which on a nearest item is the answer; None: there are too few scores to tell.
+
+    Args:
+        stranger_scores: [n], for each of some references the score of the nearest reference of another item.
+        self_score: score of a vector with itself: 1 for cosine, 0 for distances.
+        larger_is_closer: direction of the scores.
+    """
+    if len(stranger_scores) < FEWEST_SCORES:
+        return None
+    sign = 1.0 if larger_is_closer else -1.0
+    closeness = sign * stranger_scores
+    median = float(np.median(closeness))
+    spread = _NORMAL_CONSISTENCY * float(np.median(np.abs(closeness - median)))
+    quantile = float(np.quantile(closeness, _QUANTILE))
+    return sign * min(median + _SPREADS * spread, quantile + _MARGIN * (sign * self_score - quantile))

@@ -1,0 +1,108 @@
+"""Puts the service together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+
+import cv2
+import grpc.aio
+from picoseek_bundle import Bundle, Task, default_bundle, load_bundle
+from picoseek_chassis.health import Health
+from picoseek_chassis.server import Application
+from picoseek_protos.v1 import detect_embed_service_pb2_grpc
+
+from picoseek_detect_embed.models.catalogue import Catalogue
+from picoseek_detect_embed.models.served_model import ModelState
+from picoseek_detect_embed.pipeline.admission import Admission
+from picoseek_detect_embed.pipeline.decoding import Decoder
+from picoseek_detect_embed.pipeline.pixel_budget import PixelBudget
+from picoseek_detect_embed.pipeline.recognition import Recognition
+from picoseek_detect_embed.settings import DetectEmbedSettings
+from picoseek_detect_embed.transport.limits import CallLimits
+from picoseek_detect_embed.transport.servicer import DetectEmbedServicer
+
+_SERVICE = "picoseek.v1.DetectEmbedService"
+
+
+def load_bundles(settings: DetectEmbedSettings) -> list[Bundle]:
+    """Open the bundles that the settings name, else those that ship with PicoSeek.
+
+    Raises:
+        BundleError: one is missing or damaged.
+    """
+    folders = settings.bundles or (default_bundle(Task.DETECTION), default_bundle(Task.EMBEDDING))
+    return [load_bundle(folder) for folder in folders]
+
+
+def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -> Application:
+    """Return the service as something that a server can serve.
+
+    Raises:
+        BundleError: two bundles have one name, or a default is not among them; raised when the server starts it.
+    """
+
+    @asynccontextmanager
+    async def application(server: grpc.aio.Server, health: Health) -> AsyncGenerator[Sequence[str]]:
+        # The pool's threads are the parallelism; OpenCV's own would multiply them.
+        cv2.setNumThreads(1)
+        changed = asyncio.Event()
+        with ThreadPoolExecutor(settings.workers, thread_name_prefix="pictures") as pool:
+            catalogue = Catalogue(
+                bundles,
+                settings.engine_options,
+                pool,
+                default_detector=settings.default_detector,
+                default_embedder=settings.default_embedder,
+                on_change=changed.set,
+            )
+            recognition = Recognition(
+                Decoder(settings.picture_limits, PixelBudget(settings.max_decoded_pixels), pool),
+                pool,
+                Admission("pictures", settings.max_pending_pictures),
+                Admission("crops", settings.max_pending_crops),
+                settings.start_wait_s,
+            )
+            servicer = DetectEmbedServicer(catalogue, recognition, _limits(settings))
+            detect_embed_service_pb2_grpc.add_DetectEmbedServiceServicer_to_server(servicer, server)
+            tasks = [
+                asyncio.create_task(catalogue.run()),
+                asyncio.create_task(_publish_health(catalogue, health, changed)),
+            ]
+            try:
+                yield (_SERVICE,)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                for task in tasks:
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    return application
+
+
+async def _publish_health(catalogue: Catalogue, health: Health, changed: asyncio.Event) -> None:
+    """Publish each model under its name, and the service when all defaults are ready, whenever something changes."""
+    while True:
+        changed.clear()
+        ready = {served.model.name: served.model.state is ModelState.READY for served in catalogue.models}
+        for name, serving in ready.items():
+            await health.set(name, serving)
+        serves = all(serving for name, serving in ready.items() if catalogue.is_default(name))
+        for name in ("", _SERVICE):
+            await health.set(name, serves)
+        await changed.wait()
+
+
+def _limits(settings: DetectEmbedSettings) -> CallLimits:
+    return CallLimits(
+        max_pictures=settings.max_pictures_per_call,
+        max_regions=settings.max_regions_per_picture,
+        max_detections=settings.max_detections,
+        default_timeout_s=settings.default_timeout_s,
+        max_streams=settings.max_streams,
+        stream_in_flight=settings.stream_in_flight,
+        max_stream_in_flight=settings.max_stream_in_flight,
+    )

@@ -1,0 +1,1 @@
+"""Comparison of the product with recordings of the original system."""

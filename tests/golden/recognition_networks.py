@@ -1,0 +1,131 @@
+"""Classifiers and recognition models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import paddle
+from paddle import Tensor, nn
+from picoseek_training.networks.pp_lcnet import PPLCNet, PPLCNetConfig
+from picoseek_training.networks.pp_lcnetv2 import PPLCNetV2, PPLCNetV2Config
+from picoseek_training.networks.recognition import ArcMarginHead, BNNeck, FCHead, FCNeck, RecModel
+from picoseek_training.networks.reparameterisation import re_parameterize
+
+from golden.comparison import Comparison
+from golden.golden_file import GoldenFile, NotCovered
+from golden.taps import compare_taps, recorded, tapped_layers
+from golden.weight_rule import fill_network, network_input
+
+V2_SIZES = {
+    "small": PPLCNetV2Config(scale=0.75, depths=(2, 2, 4, 2)),
+    "base": PPLCNetV2Config(scale=1.0, depths=(2, 2, 6, 2)),
+    "large": PPLCNetV2Config(scale=1.25, depths=(2, 2, 8, 2)),
+}
+ARC_MARGIN, ARC_SCALE = 0.2, 30.0
+"""The published recipe's."""
+
+
+def covers(file: GoldenFile) -> bool:
+    return "PPLCNet" in str(file.meta.get("model", ""))
+
+
+def check(file: GoldenFile, comparison: Comparison) -> None:
+    network = _build(file)
+    fill_network(network, file.meta)
+    image = paddle.to_tensor(network_input(file.meta["seed"], file.meta["shape"]))
+    if str(file.meta.get("mode", "eval")).startswith("train"):
+        raise NotCovered("a forward pass in training mode depends on the dropout mask")
+    network.eval()
+    with paddle.no_grad():
+        with recorded(network, tapped_layers(file)) as layers:
+            outputs = _outputs(network, image)
+        compare_taps(file, layers, comparison)
+        if file.has("label", "logits_train"):
+            outputs["logits_train"] = _training_logits(network, outputs["features"], file)
+        re_parameterize(network)
+        outputs |= {f"{key}_rep": value for key, value in _outputs(network, image).items()}
+    for key, value in outputs.items():
+        if key in file.arrays:
+            comparison.output(key, value.numpy(), file.arrays[key])
+    _compare_fused(file, network, comparison)
+
+
+def _outputs(network: nn.Layer, image: Tensor) -> dict[str, Tensor]:
+    if not isinstance(network, RecModel):
+        return {"logits": network(image)}
+    output = network(image)
+    unit = output.features / output.features.square().sum(axis=1, keepdim=True).sqrt()
+    outputs = {"backbone": output.backbone, "features": output.features, "features_l2": unit}
+    if output.logits is not None:
+        outputs |= {"logits": output.logits, "logits_eval": output.logits}
+    return outputs
+
+
+def _training_logits(network: nn.Layer, features: Tensor, file: GoldenFile) -> Tensor:
+    """What a margin head makes of the same features while training."""
+    assert isinstance(network, RecModel) and network.head is not None
+    network.head.train()
+    logits = network.head(features, paddle.to_tensor(file.arrays["label"]))
+    network.head.eval()
+    return logits
+
+
+def _compare_fused(file: GoldenFile, network: nn.Layer, comparison: Comparison) -> None:
+    layers = dict(network.named_sublayers())
+    for key, expected in file.arrays.items():
+        match = re.fullmatch(r"rep_([wb])_(.+)", key)
+        if match:
+            by_name = {name.replace(".", "_"): layer for name, layer in layers.items()}
+            block: Any = by_name[match[2]]
+            fused = block.dw_conv.weight if match[1] == "w" else block.dw_conv.bias
+            comparison.output(key, fused.numpy(), expected)
+
+
+def _build(file: GoldenFile) -> nn.Layer:
+    name = str(file.meta["model"])
+    if name.startswith("RecModel("):
+        return _recognition_model(name, file)
+    classes = int(file.arrays["logits"].shape[1])
+    match = re.fullmatch(r"PPLCNetV2_(\w+)", name)
+    if match and match[1] in V2_SIZES:
+        return PPLCNetV2(replace(V2_SIZES[match[1]], num_classes=classes))
+    match = re.fullmatch(r"PPLCNet_x(\d+)_(\d+)", name)
+    if match:
+        return PPLCNet(PPLCNetConfig(scale=float(f"{match[1]}.{match[2]}"), num_classes=classes))
+    raise NotCovered(f"no network of ours is called {name}")
+
+
+def _recognition_model(name: str, file: GoldenFile) -> RecModel:
+    dimension = int(file.arrays["features"].shape[1])
+    classes = _class_count(name, file)
+    match = re.search(r"PPLCNetV2_(small|base|large)", name)
+    if match and "GeneralRecognitionV2" in name:
+        backbone = PPLCNetV2(
+            replace(
+                V2_SIZES[match[1]],
+                num_classes=None,
+                class_expand=dimension,
+                last_stage_stride=1,
+                last_conv_bias=True,
+                last_activation=False,
+            )
+        )
+        return RecModel(backbone, BNNeck(dimension), FCHead(dimension, classes))
+    match = re.search(r"PPLCNet_x(\d+)_(\d+)", name)
+    if match:
+        plain = PPLCNet(PPLCNetConfig(scale=float(f"{match[1]}.{match[2]}"), num_classes=None))
+        head = ArcMarginHead(dimension, classes, margin=ARC_MARGIN, scale=ARC_SCALE)
+        return RecModel(plain, FCNeck(plain.out_channels, dimension), head)
+    raise NotCovered(f"no recognition model of ours is called {name}")
+
+
+def _class_count(name: str, file: GoldenFile) -> int:
+    for key in ("logits", "logits_eval", "logits_train"):
+        if key in file.arrays:
+            return int(file.arrays[key].shape[1])
+    match = re.search(r"class_num=(\d+)", name)
+    if match is None:
+        raise NotCovered("the number of classes is not recorded")
+    return int(match[1])
