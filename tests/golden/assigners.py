@@ -28,9 +28,7 @@ def check(file: GoldenFile, comparison: Comparison) -> None:
         ("atss_force", True, True),
         ("atss_noiou", False, False),
     ):
-        assigner = AtssAssigner(
-            num_classes=meta["num_classes"], force_gt_matching=force, **meta.get("atss", {})
-        )
+        assigner = AtssAssigner(num_classes=meta["num_classes"], force_gt_matching=force, **meta.get("atss", {}))
         predictions = arrays["pred_bboxes"] if with_predictions else None
         assignment = assigner(arrays["anchors"], arrays["num_anchors_list"].tolist(), truth, predictions)
         _compare(prefix, assignment, file, comparison)

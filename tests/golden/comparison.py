@@ -56,4 +56,6 @@ class Comparison:
             atol = relative_to_largest * float(np.abs(expected).max())
         if not np.allclose(actual, expected, rtol=rtol, atol=atol):
             difference = np.abs(actual - expected)
-            self.failures.append(f"{name} is off by {difference.max():.3g} (largest value {np.abs(expected).max():.3g})")
+            self.failures.append(
+                f"{name} is off by {difference.max():.3g} (largest value {np.abs(expected).max():.3g})"
+            )

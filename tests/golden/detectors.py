@@ -30,9 +30,7 @@ def check(file: GoldenFile, comparison: Comparison) -> None:
     with paddle.no_grad():
         with recorded(detector, {"backbone", "neck"}) as parts:
             maps = detector.head_maps(image)
-        levels = {
-            f"{part}_{level}": output for part, outputs in parts.items() for level, output in enumerate(outputs)
-        }
+        levels = {f"{part}_{level}": output for part, outputs in parts.items() for level, output in enumerate(outputs)}
         compare_taps(file, levels, comparison)
         _compare_maps(file, maps.classes, maps.distributions, comparison)
         _compare_boxes(file, detector, image, comparison)
@@ -48,9 +46,7 @@ def _name(file: GoldenFile) -> str:
     return f"picodet_{match[1]}"
 
 
-def _compare_maps(
-    file: GoldenFile, classes: list[Tensor], distributions: list[Tensor], comparison: Comparison
-) -> None:
+def _compare_maps(file: GoldenFile, classes: list[Tensor], distributions: list[Tensor], comparison: Comparison) -> None:
     for key, expected in file.arrays.items():
         match = LEVEL_KEY.fullmatch(key)
         if match is None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-class NotCovered(Exception):
+class NotCovered(Exception):  # noqa: N818 (an outcome, no error)
     """The product has no counterpart of what this file records."""
 
 

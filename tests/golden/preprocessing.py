@@ -37,9 +37,7 @@ def _detector(size: int) -> Preprocessor:
     return Preprocessor(InputSpec(width=size, height=size, interpolation=Interpolation.BICUBIC))
 
 
-def _recognition(
-    picture: Array, key: str, match: re.Match[str], expected: Array, comparison: Comparison
-) -> None:
+def _recognition(picture: Array, key: str, match: re.Match[str], expected: Array, comparison: Comparison) -> None:
     actual = _recogniser(int(match[1]))(picture)
     comparison.close(key, actual, expected, BILINEAR_TOLERANCE)
 
@@ -56,9 +54,7 @@ def _crop(picture: Array, key: str, match: re.Match[str], expected: Array, compa
     comparison.close(key, actual[:, ::every, ::every], expected, BILINEAR_TOLERANCE)
 
 
-def _classification(
-    picture: Array, key: str, match: re.Match[str], expected: Array, comparison: Comparison
-) -> None:
+def _classification(picture: Array, key: str, match: re.Match[str], expected: Array, comparison: Comparison) -> None:
     short, size, every = int(match[1]), int(match[2]), int(match[3] or 1)
     spec = InputSpec(width=size, height=size, resize=ResizeMode.SHORT_SIDE_CROP, short_side=short)
     comparison.close(key, Preprocessor(spec)(picture)[:, ::every, ::every], expected, BILINEAR_TOLERANCE)

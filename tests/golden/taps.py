@@ -43,10 +43,7 @@ def corner(output: Tensor, expected: Array) -> Array:
 def tapped_layers(file: GoldenFile) -> set[str]:
     """Names of the layers that the file recorded."""
     return {
-        key.removeprefix(prefix)
-        for key in file.arrays
-        for prefix in (PREFIX, MEAN_PREFIX)
-        if key.startswith(prefix)
+        key.removeprefix(prefix) for key in file.arrays for prefix in (PREFIX, MEAN_PREFIX) if key.startswith(prefix)
     }
 
 

@@ -31,9 +31,7 @@ def weight(key: str, shape: tuple[int, ...], meta: dict[str, Any]) -> NDArray[np
     return _scaled(noise, key, shape, meta).astype(np.float32)
 
 
-def _scaled(
-    noise: NDArray[np.float64], key: str, shape: tuple[int, ...], meta: dict[str, Any]
-) -> NDArray[np.float64]:
+def _scaled(noise: NDArray[np.float64], key: str, shape: tuple[int, ...], meta: dict[str, Any]) -> NDArray[np.float64]:
     role = key.rsplit(".", 1)[-1]
     if role in ("_mean", "bias"):
         return 0.1 * noise

@@ -128,7 +128,12 @@ class SearchProcess:
         # A channel of its own for each process: a shared one remembers that the one before was gone.
         return grpc.insecure_channel(
             self.address,
-            [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)],
+            [
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.max_receive_message_length", 64 << 20),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 200),
+            ],
         )
 
 

@@ -426,3 +426,35 @@ def test_one_item_with_many_references_does_not_hide_the_others(gallery: Collect
         assert len(found.ids) == expected
         assert max(found.items.count(item) for item in found.items) <= limit
         assert {"near", "far0", "far1", "far2"} == set(found.items)
+
+
+def test_a_full_disk_refuses_the_write_and_nothing_else(gallery: Collection, document_of: Make) -> None:
+    upsert(gallery, [document_of("a", vector_of(1))], "r1")
+    writer = gallery.shard.database.writer
+    (pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    big = [document_of(f"d{number}", vector_of(number), payload=bytes(60_000)) for number in range(5)]
+    with pytest.raises(ServiceError) as caught:
+        upsert(gallery, big, "r2")
+    assert caught.value.reason == "DISK_FULL"
+    assert caught.value.retry_after_s
+    assert find(gallery, 2, 10) == ["a"]
+    assert gallery.count("")[0] == 1
+    writer.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    assert not upsert(gallery, big, "r2").already_applied
+    assert len(find(gallery, 2, 10)) == 6
+
+
+def test_an_index_that_cannot_be_kept_is_used_all_the_same(
+    open_catalog: Callable[..., Catalog], collection_of: Settings, document_of: Make, tmp_path: Path
+) -> None:
+    catalog = open_catalog()
+    gallery = catalog.create(collection_of(), if_not_exists=False)[0]
+    (index,) = tmp_path.rglob("index")
+    index.rmdir()
+    upsert(gallery, [document_of(f"d{number}", vector_of(number)) for number in range(70)])
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert "HNSW32" in kinds(gallery)
+    catalog.close()
+    gallery = open_catalog().get("gallery")
+    assert sorted(find(gallery, 1, 100)) == sorted(f"d{number}" for number in range(70))

@@ -3,7 +3,8 @@
 PP-ShiTu lets the whole picture compete with the boxes and suppresses, whatever the label, all but the surest of any
 that touch (IoU > 0.05); users complained that the whole picture hides the right box and neighbours hide each other.
 Here the whole picture hides nothing: it is an answer only where it is surer than every box and says something else.
-Boxes of one label that overlap are one thing seen twice; boxes of different labels must nearly coincide to be.
+Boxes of one label that overlap or lie in each other are one thing seen twice; boxes of different labels must nearly
+coincide to be. An unknown box in a known one is a part of it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from picoseek.picture_object import ObjectSource
 from picoseek.recognition import RecognizedObject
-from picoseek.result_nms import pixel_iou, result_nms
+from picoseek.result_nms import pixel_nesting, result_nms
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class AnswerPolicy:
     """Of answers with one label that overlap more, the surest stays; 0 to 1."""
     other_label_iou: float = 0.7
     """Of answers with different labels that overlap more, the surest stays; 0 to 1. The original: both 0.05."""
+    nesting: float = 0.8
+    """Of answers with one label of which one lies in the other to this share of its area, the surest stays, and an
+    unknown object that lies so in a known one is left out; above 1: never."""
 
     def choose(self, objects: Sequence[RecognizedObject], larger_is_closer: bool) -> tuple[RecognizedObject, ...]:
         """Return what stays: known objects, surest first, then unknown ones by falling detector score.
@@ -42,14 +47,12 @@ class AnswerPolicy:
 
         parts = [found for found in objects if found.source is not ObjectSource.WHOLE]
         known = self._distinct([found for found in parts if found.known], sureness)
+        whole = next((found for found in objects if found.source is ObjectSource.WHOLE), None)
+        if whole is not None and whole.known and _adds(whole, known, sureness):
+            known = [whole, *known]
         unknown = self._unexplained([found for found in parts if not found.known], known)
-        for whole in objects:
-            if whole.source is not ObjectSource.WHOLE:
-                continue
-            if whole.known and _adds(whole, known, sureness):
-                known = [whole, *known]
-            elif not known and not unknown:
-                unknown = [whole]
+        if whole is not None and not known and not unknown:
+            unknown = [whole]
         return (*known, *unknown)
 
     def _distinct(
@@ -58,25 +61,35 @@ class AnswerPolicy:
         by_label: defaultdict[str | None, list[RecognizedObject]] = defaultdict(list)
         for found in known:
             by_label[found.label].append(found)
-        once = [kept for group in by_label.values() for kept in _suppress(group, sureness, self.same_label_iou)]
+        once: list[RecognizedObject] = []
+        for group in by_label.values():
+            apart: list[RecognizedObject] = []
+            for found in _suppress(group, sureness, self.same_label_iou):
+                if not self._lies_in(found, apart):
+                    apart.append(found)
+            once += apart
         return _suppress(once, sureness, self.other_label_iou)
 
-    def _unexplained(self, unknown: list[RecognizedObject], known: list[RecognizedObject]) -> list[RecognizedObject]:
-        answered = np.array([found.box.as_list() for found in known]).reshape(-1, 4)
-        open_ones = [
-            found
-            for found in unknown
-            if not (pixel_iou(np.array(found.box.as_list()), answered) > self.other_label_iou).any()
-        ]
-        return _suppress(open_ones, lambda found: found.detector_score, self.other_label_iou)
+    def _unexplained(
+        self, unknown: list[RecognizedObject], known: list[RecognizedObject]
+    ) -> list[RecognizedObject]:
+        apart = [found for found in unknown if not self._lies_in(found, known)]
+        return _suppress(apart, lambda found: found.detector_score, self.other_label_iou)
+
+    def _lies_in(self, found: RecognizedObject, others: list[RecognizedObject]) -> bool:
+        nesting = pixel_nesting(np.array(found.box.as_list()), _boxes(others))
+        return bool((nesting >= self.nesting).any())
+
+
+def _boxes(objects: list[RecognizedObject]) -> NDArray[np.float64]:
+    return np.array([found.box.as_list() for found in objects], dtype=np.float64).reshape(-1, 4)
 
 
 def _suppress(
     objects: list[RecognizedObject], sureness: Callable[[RecognizedObject], float], iou_threshold: float
 ) -> list[RecognizedObject]:
-    boxes = [found.box.as_list() for found in objects]
     scores = [sureness(found) for found in objects]
-    return [objects[index] for index in result_nms(boxes, scores, iou_threshold)]
+    return [objects[index] for index in result_nms(_boxes(objects), scores, iou_threshold)]
 
 
 def _adds(

@@ -84,9 +84,7 @@ def _draw_tag(
     canvas.text((x + style.padding - left, middle), text, font=font, fill=_ink(colour))
 
 
-def _fitted(
-    canvas: ImageDraw.ImageDraw, name: str, score: str, style: _Style, width: int
-) -> tuple[str, Font]:
+def _fitted(canvas: ImageDraw.ImageDraw, name: str, score: str, style: _Style, width: int) -> tuple[str, Font]:
     """Return name and score, the name cut until both fit into the picture."""
     shown, font = fit_text(name, style.font_size)
     text = shown + score

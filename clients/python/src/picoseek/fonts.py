@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 FONT_VARIABLE = "PICOSEEK_FONT"
 """Environment variable with the path of a font file to prefer."""
@@ -71,6 +71,7 @@ def _covers(font: Font, text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _glyph(font: Font, character: str) -> tuple[tuple[int, int, int, int], bytes]:
-    mask = font.getmask(character, mode="L")
-    return font.getbbox(character), bytes(mask)  # type: ignore[call-overload, return-value]
+def _glyph(font: Font, character: str) -> tuple[tuple[float, float, float, float], bytes]:
+    picture = Image.new("L", (2 * int(font.size), 2 * int(font.size)))
+    ImageDraw.Draw(picture).text((0, 0), character, font=font, fill=255)
+    return font.getbbox(character), picture.tobytes()

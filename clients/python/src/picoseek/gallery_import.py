@@ -11,10 +11,11 @@ from picoseek.async_client import AsyncClient
 from picoseek.collection import AttributeField, AttributeType, Collection
 from picoseek.document import Document, DocumentMask, Provenance
 from picoseek.embedding import Embedding
-from picoseek.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, PicoSeekError
+from picoseek.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from picoseek.labelled_pictures import LabelledPicture
 from picoseek.picture import PictureInput, read_picture_file
 from picoseek.served_embedder import find_embedder
+from picoseek.usable_results import usable_results
 
 CONTENT_DIGEST = "content_sha256"
 """Attribute with the digest of a reference's file, by which an import tells what it need not do again."""
@@ -173,34 +174,17 @@ class GalleryImport:
         ]
 
     async def _add(self, part: Sequence[_Loaded], tally: _Tally) -> None:
-        results = await self._embed(part)
+        inputs = [PictureInput(entry.data, id=entry.picture.id) for entry in part]
+        call = self._client.embed(inputs, embedder=self._options.embedder, timeout_s=self._options.timeout_s)
         documents: list[Document] = []
-        for entry, result in zip(part, results, strict=True):
-            if isinstance(result, PicoSeekError):
+        for entry, result in zip(part, await usable_results(call, len(part)), strict=True):
+            if isinstance(result, InvalidArgumentError):
                 tally.failed.append((entry.picture.id, result.message))
-            else:
-                documents.append(self._document(entry, result))
+            elif result.embedding is not None:
+                documents.append(self._document(entry, result.embedding))
         if documents:
             await self._client.upsert(self._gallery, documents, space=self._space, timeout_s=self._options.timeout_s)
             tally.added += len(documents)
-
-    async def _embed(self, part: Sequence[_Loaded]) -> list[Embedding | PicoSeekError]:
-        """Return for each picture its vector or what is wrong with the picture."""
-        inputs = [PictureInput(entry.data, id=entry.picture.id) for entry in part]
-        try:
-            results = await self._client.embed(
-                inputs, embedder=self._options.embedder, timeout_s=self._options.timeout_s
-            )
-        except InvalidArgumentError as error:
-            if len(part) == 1:  # a call with a single bad picture fails as a whole
-                return [error]
-            raise
-        answers: list[Embedding | PicoSeekError] = []
-        for result in results:
-            if result.error is not None and not isinstance(result.error, InvalidArgumentError):
-                raise result.error
-            answers.append(result.error or result.embedding or InvalidArgumentError("it was not embedded"))
-        return answers
 
     def _document(self, entry: _Loaded, embedding: Embedding) -> Document:
         return Document(

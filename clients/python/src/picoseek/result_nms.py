@@ -35,9 +35,20 @@ def result_nms(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> lis
 
 def pixel_iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the overlap of a box [4] with others [n, 4], in the convention of `result_nms`."""
+    intersection = _intersection(box, others)
+    return np.asarray(intersection / (_area(box) + _area(others) - intersection))
+
+
+def pixel_nesting(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which share of the smaller of a box [4] and each of the others [n, 4] lies in the larger one."""
+    return np.asarray(_intersection(box, others) / np.minimum(_area(box), _area(others)))
+
+
+def _intersection(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     upper_left = np.maximum(box[:2], others[:, :2])
     lower_right = np.minimum(box[2:], others[:, 2:])
-    intersection = np.prod(np.clip(lower_right - upper_left + 1, 0, None), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2] + 1, axis=1)
-    area = np.prod(box[2:] - box[:2] + 1)
-    return np.asarray(intersection / (area + areas - intersection))
+    return np.asarray(np.prod(np.clip(lower_right - upper_left + 1, 0, None), axis=1))
+
+
+def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.prod(boxes[..., 2:] - boxes[..., :2] + 1, axis=-1))

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc.aio
+from picoseek_chassis.errors import ServiceError
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import Application
 from picoseek_protos.v1 import collection_service_pb2_grpc, search_service_pb2_grpc
@@ -35,7 +36,7 @@ def make_application(settings: SearchSettings) -> Application:
             build_threads=settings.build_threads,
         )
         try:
-            catalog = await asyncio.to_thread(Catalog, settings.data_dir, _options(settings), workers)
+            catalog = await asyncio.to_thread(_open, settings, workers)
             try:
                 await _register(server, health, catalog, workers, settings)
                 yield _SERVICES
@@ -81,6 +82,14 @@ async def _register(
         await health.set(name, usable)
     for name in ("", *_SERVICES):
         await health.set(name, True)
+
+
+def _open(settings: SearchSettings, workers: Workers) -> Catalog:
+    try:
+        return Catalog(settings.data_dir, _options(settings), workers)
+    except ServiceError as error:
+        # Nobody can be answered yet: this ends the process with a line in its log.
+        raise OSError(error.message) from error
 
 
 def _options(settings: SearchSettings) -> EngineOptions:

@@ -54,7 +54,7 @@ class AtssAssigner:
             return all_background(pictures, len(anchors), self.num_classes)
 
         overlaps = pairwise_iou(truth.boxes, anchors[None])
-        centers = (anchors[:, :2] + anchors[:, 2:]) / 2
+        centers = ((anchors[:, :2] + anchors[:, 2:]) / 2).astype(np.float32)
         candidates = self._nearest(centers, level_sizes, truth.boxes) & truth.valid[..., None]
         overlapping = self._above_threshold(overlaps, candidates, truth.valid)
         positive = candidates & overlapping & points_inside(centers, truth.boxes)

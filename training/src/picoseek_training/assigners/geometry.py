@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 def pairwise_iou(first: NDArray[np.float32], second: NDArray[np.float32], eps: float = 1e-10) -> NDArray[np.float32]:
     """IoU [..., n, m] of boxes [..., n, 4] and [..., m, 4]; leading axes broadcast, `eps` is added to the union."""
     intersection, union = _overlap(first, second)
-    return intersection / (union + eps)
+    iou: NDArray[np.float32] = intersection / (union + eps)
+    return iou
 
 
 def pairwise_iou_and_giou(
@@ -20,8 +21,9 @@ def pairwise_iou_and_giou(
     union = np.maximum(union, smallest)
     a, b = first[:, None], second[None]
     enclosing = np.maximum(_area(np.minimum(a[..., :2], b[..., :2]), np.maximum(a[..., 2:], b[..., 2:])), smallest)
-    iou = intersection / union
-    return iou, iou - (enclosing - union) / enclosing
+    iou: NDArray[np.float32] = intersection / union
+    giou: NDArray[np.float32] = (iou - (enclosing - union) / enclosing).astype(np.float32)
+    return iou, giou
 
 
 def points_inside(points: NDArray[np.float32], boxes: NDArray[np.float32], eps: float = 1e-9) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,14 +52,12 @@ def random_flip(sample: DetectionSample, rng: np.random.Generator) -> DetectionS
     if rng.random() < 0.5:
         return sample
     width = sample.picture.shape[1]
-    return DetectionSample(
-        sample.picture[:, ::-1], _mirror(sample.boxes, width), _mirror(sample.ignored, width)
-    )
+    return DetectionSample(sample.picture[:, ::-1], _mirror(sample.boxes, width), _mirror(sample.ignored, width))
 
 
 def random_colour(sample: DetectionSample, rng: np.random.Generator) -> DetectionSample:
     """Change brightness, contrast, saturation and hue in random order, each with probability one half."""
-    picture = sample.picture
+    picture: Any = sample.picture
     for step in rng.permutation(4):
         if rng.random() < 0.5:
             continue
@@ -125,8 +124,7 @@ def _overlaps(window: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArra
 
 def _centre_inside(window: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside: NDArray[np.bool_] = ((centres > window[:2]) & (centres < window[2:])).all(axis=1)
-    return inside
+    return np.asarray(((centres > window[:2]) & (centres < window[2:])).all(axis=1))
 
 
 def _crop(sample: DetectionSample, window: NDArray[np.float32]) -> DetectionSample:

@@ -17,9 +17,7 @@ from picoseek_bundle.preprocess import Preprocessor
 _WORKERS = 2
 
 
-def cached_pictures(
-    paths: Sequence[Path], preprocessor: Preprocessor, folder: Path
-) -> NDArray[np.uint8]:
+def cached_pictures(paths: Sequence[Path], preprocessor: Preprocessor, folder: Path) -> NDArray[np.uint8]:
     """Return the pictures at the preprocessor's input size, [N, height, width, 3] uint8 BGR, mapped from disk.
 
     The cache is keyed by the paths, their sizes in bytes and the input specification; a half-written one is never
@@ -42,9 +40,7 @@ def cached_pictures(
 def _write(paths: Sequence[Path], preprocessor: Preprocessor, file: Path) -> None:
     scratch = file.with_suffix(f".{os.getpid()}.part")
     _, height, width = preprocessor.shape
-    pictures = np.lib.format.open_memmap(
-        scratch, mode="w+", dtype=np.uint8, shape=(len(paths), height, width, 3)
-    )
+    pictures = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(len(paths), height, width, 3))
 
     def load(index: int) -> None:
         pictures[index] = preprocessor.resize(decode_picture(paths[index].read_bytes()))

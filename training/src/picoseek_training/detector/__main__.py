@@ -12,6 +12,7 @@ import cv2
 from picoseek_training.detector.checkpoint import load_averaged
 from picoseek_training.detector.config import load_config
 from picoseek_training.detector.evaluation import evaluate
+from picoseek_training.detector.preparation import prepare
 from picoseek_training.detector.training import LAST, DetectorTraining
 
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
                 metrics = evaluate(detector, data, config.size, config.output / "cache")
                 print(data.name, *(f"{name}={value:.3f}" for name, value in asdict(metrics).items()))
         else:
-            DetectorTraining(config).run()
+            DetectorTraining(config, *prepare(config)).run()
     except (FileNotFoundError, ValueError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paddle
+from numpy.typing import NDArray
 
 from picoseek_training.networks.picodet.detector import PicoDet, build_picodet
 
@@ -29,6 +31,11 @@ def load(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint at {path}")
     content: dict[str, Any] = paddle.load(str(path), return_numpy=True)
     return content
+
+
+def state_of(detector: PicoDet) -> dict[str, NDArray[np.float32]]:
+    """Return all entries of a detector's state as arrays."""
+    return {key: value.numpy().astype(np.float32) for key, value in detector.state_dict().items()}
 
 
 def load_averaged(path: Path) -> PicoDet:

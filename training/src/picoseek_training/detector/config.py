@@ -81,8 +81,8 @@ class OptimizerConfig:
     momentum: float = 0.9
     """Of the momentum optimiser."""
     weight_decay: float = 4e-5
-    clip_norm: float = 10.0
-    """Largest norm of the whole gradient."""
+    clip_norm: float | None = 10.0
+    """Largest norm of the whole gradient; none leaves it as it is."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from picoseek_training.data.coco import AnnotatedPicture, read_coco
 from picoseek_training.data.detection_augmentation import DetectionSample
 from picoseek_training.data.picture_cache import cached_pictures
 from picoseek_training.detector.config import SetConfig, TeacherConfig
-from picoseek_training.detector.inference import Detect, detect_all
 from picoseek_training.detector.targets import PictureTargets, annotated_targets, pseudo_targets
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -67,41 +66,25 @@ def read_set(config: SetConfig, preprocessor: Preprocessor, cache: Path) -> RawS
 
 
 def add_targets(
-    raw: RawSet, teacher: Detect, config: TeacherConfig, preprocessor: Preprocessor, memory: Path
+    raw: RawSet, teacher_rows: list[NDArray[np.float32]], config: TeacherConfig, preprocessor: Preprocessor
 ) -> TrainingSet:
-    """Let the teacher look at every picture and make the targets; boxes become input pixels.
+    """Make the targets of a set; boxes become input pixels.
 
     Args:
         raw: Set without targets.
-        teacher: Detector of one class.
+        teacher_rows: [m, 6] class, score and box in input pixels that the teacher found in each picture.
         config: Scores that count.
-        preprocessor: Normalisation.
-        memory: File that keeps what the teacher saw, so that a resumed run need not ask again.
+        preprocessor: Gives the input size.
     """
     _, height, width = preprocessor.shape
-    found = _remembered_detections(raw, teacher, preprocessor, memory)
     if raw.annotated is None:
-        targets = [pseudo_targets(rows, config) for rows in found]
+        targets = [pseudo_targets(rows, config) for rows in teacher_rows]
     else:
         targets = [
             annotated_targets(_scale(picture, width, height), rows, config)
-            for picture, rows in zip(raw.annotated, found, strict=True)
+            for picture, rows in zip(raw.annotated, teacher_rows, strict=True)
         ]
     return TrainingSet(raw.config.name, raw.config.share, raw.pictures, targets)
-
-
-def _remembered_detections(
-    raw: RawSet, teacher: Detect, preprocessor: Preprocessor, memory: Path
-) -> list[NDArray[np.float32]]:
-    if memory.exists():
-        with np.load(memory) as stored:
-            rows, counts = stored["rows"], stored["counts"]
-        if len(counts) == len(raw.pictures):
-            return np.split(rows, np.cumsum(counts)[:-1])
-    found = detect_all(teacher, raw.pictures, np.ones((len(raw.pictures), 2), np.float32), preprocessor)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(memory, rows=np.concatenate(found), counts=[len(rows) for rows in found])
-    return found
 
 
 def _scale(picture: AnnotatedPicture, width: int, height: int) -> NDArray[np.float32]:

@@ -5,33 +5,25 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
-from numpy.typing import NDArray
 from paddle import Tensor, nn
-from picoseek_bundle.preprocess import Preprocessor
 
 from picoseek_training.detector import checkpoint
 from picoseek_training.detector.config import DetectorTrainingConfig, OptimizerConfig
 from picoseek_training.detector.evaluation import evaluate
-from picoseek_training.detector.export import input_spec
-from picoseek_training.detector.inference import batches, class_agnostic
-from picoseek_training.detector.pool import RawSet, TrainingSet, add_targets, read_set
+from picoseek_training.detector.pool import TrainingSet
 from picoseek_training.detector.sampling import Batch, BatchSampler, ignored_cells
-from picoseek_training.detector.start import load_class_agnostic_start
 from picoseek_training.losses.pico_head import PicoHeadV2Loss
-from picoseek_training.networks.picodet.detector import PicoDet, build_picodet
-from picoseek_training.networks.picodet.nms import NmsConfig
+from picoseek_training.networks.picodet.detector import PicoDet
 from picoseek_training.optimization.ema import ModelEma
 from picoseek_training.optimization.schedules import DetectionCosine
 
-LAST, START, LOG = "last.ckpt", "start.ckpt", "log.jsonl"
+LAST, LOG = "last.ckpt", "log.jsonl"
 SMALLEST_SCALE = 1e-4
 """Least factor of a relative rate, so that tensors of zeros can learn."""
 
@@ -39,17 +31,18 @@ SMALLEST_SCALE = 1e-4
 class DetectorTraining:
     """A run in its output folder; it goes on from the folder's last checkpoint.
 
-    Raises:
-        FileNotFoundError: A data set or the teacher is missing.
+    Args:
+        config: The recipe.
+        sets: Training sets with targets.
+        detector: Network of one class to start from; it is trained in place.
     """
 
-    def __init__(self, config: DetectorTrainingConfig) -> None:
+    def __init__(self, config: DetectorTrainingConfig, sets: Sequence[TrainingSet], detector: PicoDet) -> None:
         self.config = config
+        self.detector = detector
         self.step = 0
-        paddle.seed(config.seed)
-        sets, self.detector = _prepare(config)
         self._sampler = BatchSampler(sets, config.augmentation, config.batch_size, config.seed)
-        self._loss = PicoHeadV2Loss(num_classes=1)
+        self._loss = PicoHeadV2Loss(num_classes=detector.config.num_classes)
         self._freeze()
         self._schedule = DetectionCosine(config.optimizer.rate, config.optimizer.warmup_steps, config.steps)
         self._optimizer = make_optimizer(
@@ -116,19 +109,19 @@ class DetectorTraining:
             self.config.assigner,
             ignored_cells(batch.ignored, predictions.priors.points),
         )
-        total = loss.total.item()
+        total = float(loss.total.numpy())
         if not math.isfinite(total):
             raise FloatingPointError(f"the loss is {total} at step {self.step}; lower optimizer.rate")
         loss.total.backward()
         self._optimizer.step()
         self._optimizer.clear_grad()
-        self._ema.update(_state(self.detector))
+        self._ema.update(checkpoint.state_of(self.detector))
         return {
             "step": self.step + 1,
             "loss": total,
-            "classification": loss.classification.item(),
-            "box": loss.box.item(),
-            "distribution": loss.distribution.item(),
+            "classification": float(loss.classification.numpy()),
+            "box": float(loss.box.numpy()),
+            "distribution": float(loss.distribution.numpy()),
             "rate": rate,
         }
 
@@ -136,7 +129,7 @@ class DetectorTraining:
         checkpoint.save(
             {
                 "step": self.step,
-                "model": _state(self.detector),
+                "model": checkpoint.state_of(self.detector),
                 "averaged": self._ema.averaged(),
                 "optimizer": self._optimizer.state_dict(),
                 "ema": self._ema.state_dict(),
@@ -151,8 +144,8 @@ class DetectorTraining:
         self._ema.load_state_dict(content["ema"])
 
     def _evaluate(self) -> None:
-        averaged = build_picodet("picodet_xs", num_classes=1)
-        averaged.set_state_dict(self._ema.averaged())
+        averaged = PicoDet(self.detector.config, self.detector.nms)
+        averaged.set_state_dict({key: paddle.to_tensor(value) for key, value in self._ema.averaged().items()})
         averaged.eval()
         for data in self.config.evaluation:
             metrics = evaluate(averaged, data, self.config.size, self.config.output / "cache")
@@ -165,11 +158,11 @@ class DetectorTraining:
 
 def make_optimizer(config: OptimizerConfig, weights: list[Tensor]) -> paddle.optimizer.Optimizer:
     """Build the optimiser that the configuration asks for; the loop sets its rate."""
-    clip = nn.ClipGradByGlobalNorm(config.clip_norm)
+    clip = None if config.clip_norm is None else nn.ClipGradByGlobalNorm(config.clip_norm)
     if config.kind == "adamw":
         if config.relative:
             for weight in weights:
-                scale = max(weight.square().mean().sqrt().item(), SMALLEST_SCALE)
+                scale = max(float(weight.square().mean().sqrt().numpy()), SMALLEST_SCALE)
                 weight.optimize_attr["learning_rate"] = scale
         return paddle.optimizer.AdamW(
             config.rate,
@@ -180,41 +173,3 @@ def make_optimizer(config: OptimizerConfig, weights: list[Tensor]) -> paddle.opt
     return paddle.optimizer.Momentum(
         config.rate, config.momentum, parameters=weights, weight_decay=config.weight_decay, grad_clip=clip
     )
-
-
-def _state(detector: PicoDet) -> dict[str, NDArray[np.float32]]:
-    return {key: value.numpy().astype(np.float32) for key, value in detector.state_dict().items()}
-
-
-def _prepare(config: DetectorTrainingConfig) -> tuple[list[TrainingSet], PicoDet]:
-    """Read the data, import the official model, let it make the targets, and return the network to train."""
-    preprocessor = Preprocessor(input_spec(config.size))
-    raw_sets = [read_set(each, preprocessor, config.output / "cache") for each in config.train]
-    calibration = list(batches(_spread(raw_sets, config.teacher.calibration_pictures), preprocessor))
-    teacher, detector = load_class_agnostic_start(config.teacher.onnx, calibration)
-    start = config.output / START
-    if start.exists():
-        detector.set_state_dict(checkpoint.load(start)["averaged"])
-    else:
-        checkpoint.save({"averaged": _state(detector)}, start)
-    answer = class_agnostic(
-        teacher,
-        NmsConfig(score_threshold=config.teacher.ignore_score, nms_threshold=config.teacher.nms_threshold),
-    )
-    sets = [
-        add_targets(
-            raw, answer, config.teacher, preprocessor, config.output / "teacher" / f"{raw.config.name}.npz"
-        )
-        for raw in raw_sets
-    ]
-    return sets, detector
-
-
-def _spread(raw_sets: list[RawSet], count: int) -> list[NDArray[np.uint8]]:
-    """Pictures at even distances, the same number of each set."""
-    each = max(count // len(raw_sets), 1)
-    return [
-        np.asarray(raw.pictures[index])
-        for raw in raw_sets
-        for index in np.unique(np.linspace(0, len(raw.pictures) - 1, each).astype(int))
-    ]

@@ -25,16 +25,16 @@ class DSHSDLoss:
     """Classify each class by itself, with a sigmoid."""
 
     def __call__(self, features: Tensor, logits: Tensor, label: Tensor) -> Tensor:
-        """Compute the loss of features [n, bits] and logits [n, C] with labels [n, 1], or [n, C] if multi-label."""
+        """Compute the loss of features [n, bits] and logits [n, C] with labels [n, 1], or several labels [n, C]."""
         squares = features.square().sum(axis=1)
-        inner = paddle.matmul(features, features, transpose_y=True)
+        inner = features @ features.t()
         distance = squares.unsqueeze(1) + squares.unsqueeze(0) - 2.0 * inner
-        same = _same_label(label) if label.shape[-1] == 1 else (paddle.matmul(label, label.t()) > 0).astype("float32")
+        hot = F.one_hot(label.flatten(), logits.shape[1]) if label.shape[-1] == 1 else label.astype(logits.dtype)
+        same = (hot @ hot.t() > 0).astype(logits.dtype)
         margin = F.relu(2.0 * features.shape[1] - distance)
         pairs = (same * distance + (1.0 - same) * margin).mean() / 2.0
         if self.multi_label:
-            target = label.astype(logits.dtype)
-            classes = (logits - target * logits + F.softplus(-logits)).sum(axis=1).mean()
+            classes = (logits - hot * logits + F.softplus(-logits)).sum(axis=1).mean()
         else:
             classes = F.cross_entropy(logits, label.flatten())
         return classes + self.alpha * pairs
@@ -50,9 +50,9 @@ class LCDSHLoss:
     def __call__(self, features: Tensor, label: Tensor) -> Tensor:
         """Compute the loss of features [n, bits] with labels [n] or [n, 1]."""
         sign = 2.0 * _same_label(label) - 1.0
-        similarity = (paddle.matmul(features, features, transpose_y=True) / 2.0).clip(-50.0, 50.0)
+        similarity = (features @ features.t() / 2.0).clip(-50.0, 50.0)
         bits = paddle.sign(features)
-        binary = paddle.matmul(bits, bits, transpose_y=True) / 2.0
+        binary = bits @ bits.t() / 2.0
         likelihood = paddle.log(1.0 + paddle.exp(-sign * similarity)).mean()
         quantisation = (F.sigmoid(similarity) - F.sigmoid(binary)).square().mean()
         return likelihood + self.quantisation_weight * quantisation
@@ -69,7 +69,7 @@ class DCHLoss:
     def __call__(self, features: Tensor, label: Tensor) -> Tensor:
         """Compute the loss of features [n, bits] with labels [n] or [n, 1]."""
         same = _same_label(label)
-        pairs, positives = same.size, same.sum().item()
+        pairs, positives = same.size, float(same.sum().numpy())
         weight = paddle.ones_like(same)
         if 0 < positives < pairs:
             weight = same * pairs / positives + (1.0 - same) * pairs / (pairs - positives)
@@ -82,7 +82,7 @@ class DCHLoss:
     @staticmethod
     def _distance(first: Tensor, second: Tensor) -> Tensor:
         """Continuous Hamming distance [n, m]."""
-        inner = paddle.matmul(first, second, transpose_y=True)
+        inner = first @ second.t()
         norms = first.norm(axis=1).unsqueeze(1) * second.norm(axis=1).unsqueeze(0)
         cosine = (inner / norms.clip(min=1e-4)).clip(max=0.99)
         return (1.0 - cosine) * (first.shape[1] / 2.0)

@@ -150,9 +150,7 @@ class PicoHeadV2Loss:
         if assigner == "atss":
             anchors = priors.anchors(ANCHOR_SCALE)
             return AtssAssigner(num_classes=self.num_classes)(anchors, priors.level_sizes, truth, predicted)
-        return TaskAlignedAssigner(num_classes=self.num_classes)(
-            priors.points, truth, predicted, probabilities.numpy()
-        )
+        return TaskAlignedAssigner(num_classes=self.num_classes)(priors.points, truth, predicted, probabilities.numpy())
 
 
 @dataclass(frozen=True)
@@ -167,9 +165,7 @@ class PicoHeadLoss:
     iou_weight: float = 6.0
     """Weight of the box cost in the assignment."""
 
-    def __call__(
-        self, logits: Tensor, distributions: Tensor, priors: Priors, truth: PaddedTruth
-    ) -> DetectionLoss:
+    def __call__(self, logits: Tensor, distributions: Tensor, priors: Priors, truth: PaddedTruth) -> DetectionLoss:
         """Compute the loss of a batch.
 
         Args:

@@ -43,7 +43,7 @@ class TripletAngularMarginLoss:
 
     def against(self, features: Tensor, label: Tensor, others: Tensor, other_label: Tensor) -> Tensor:
         """Compute the loss of features [n, D] whose pairs are sought among others [m, D]; all normalised already."""
-        similarity = paddle.matmul(features, others, transpose_y=True)
+        similarity = features @ others.t()
         same = label.unsqueeze(1) == other_label.unsqueeze(0)
         if self.normalize_feature:
             far = paddle.full_like(similarity, OUT_OF_REACH)
@@ -58,6 +58,9 @@ class TripletAngularMarginLoss:
         excess = negative - self.an_value
         absolute = missing + paddle.where(excess > 0, excess, paddle.ones_like(excess)).mean()
         return loss.mean() + self.absolute_loss_weight * absolute
+
+
+DEFAULT_TRIPLET = TripletAngularMarginLoss()
 
 
 class CrossBatchMemory:
@@ -99,7 +102,7 @@ class TripletAngularMarginLossXBM:
         xbm_size: int,
         xbm_weight: float,
         feat_dim: int,
-        loss: TripletAngularMarginLoss = TripletAngularMarginLoss(),
+        loss: TripletAngularMarginLoss = DEFAULT_TRIPLET,
     ) -> None:
         self._loss = loss
         self._start = start_iter
@@ -133,7 +136,7 @@ class TripletLossV2:
         if self.normalize_feature:
             features = features / (features.square().sum(axis=1, keepdim=True).sqrt() + 1e-12)
         squares = features.square().sum(axis=1)
-        inner = paddle.matmul(features, features, transpose_y=True)
+        inner = features @ features.t()
         squared = squares.unsqueeze(1) + squares.unsqueeze(0) - 2.0 * inner
         distance = squared.clip(min=1e-12).sqrt()
         same = label.unsqueeze(1) == label.unsqueeze(0)

@@ -27,6 +27,7 @@ class ChannelMoments:
 
     @property
     def mean(self) -> NDArray[np.float64]:
+        """Of each channel [C]."""
         return self._sum / self._count
 
     @property
@@ -88,5 +89,6 @@ def _assign(
 ) -> None:
     norm._mean.set_value(mean.astype(np.float32))
     norm._variance.set_value(variance.astype(np.float32))
+    assert norm.weight is not None and norm.bias is not None
     norm.weight.set_value(weight.astype(np.float32))
     norm.bias.set_value(bias.astype(np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import paddle
 from paddle import Tensor, nn
@@ -22,9 +23,14 @@ class ConvolutionStep:
 def trace_convolutions(network: nn.Layer, image: Tensor) -> list[ConvolutionStep]:
     """Run the network once on `image` [N, 3, H, W] and list its convolutions in order of execution."""
     visited: list[tuple[str, nn.Layer]] = []
+    names = {id(layer): name for name, layer in network.named_sublayers()}
+
+    def visit(layer: nn.Layer, _inputs: object) -> Any:
+        visited.append((names[id(layer)], layer))
+
     handles = [
-        layer.register_forward_post_hook(lambda _layer, _input, _output, step=(name, layer): visited.append(step))
-        for name, layer in network.named_sublayers()
+        layer.register_forward_pre_hook(visit)
+        for layer in network.sublayers()
         if isinstance(layer, nn.Conv2D | nn.BatchNorm2D)
     ]
     try:

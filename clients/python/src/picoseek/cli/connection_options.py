@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -16,11 +16,10 @@ from picoseek.connection import (
     ConnectionConfig,
 )
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def connection_options(command: Callable[Concatenate[ConnectionConfig, P], R]) -> Callable[..., R]:
+def connection_options(command: Callable[..., R]) -> Callable[..., R]:
     """Add --detect-embed, --search and --timeout, and pass what they say as the first argument."""
 
     @click.option(
@@ -50,9 +49,7 @@ def connection_options(command: Callable[Concatenate[ConnectionConfig, P], R]) -
         help="Deadline of a call.",
     )
     @functools.wraps(command)
-    def with_connection(
-        *args: P.args, detect_embed: str, search: str, timeout: float, **kwargs: P.kwargs
-    ) -> R:
+    def with_connection(*args: Any, detect_embed: str, search: str, timeout: float, **kwargs: Any) -> R:
         config = ConnectionConfig(detect_embed=detect_embed, search=search, timeout_s=timeout)
         return command(config, *args, **kwargs)
 

@@ -8,7 +8,7 @@ from picoseek.errors import PicoSeekError
 
 
 class FriendlyGroup(click.Group):
-    """Shows errors of services and files as messages with exit status 1; a traceback is for mistakes of this program."""
+    """Shows errors of services and files as messages, exit status 1; tracebacks are for mistakes of this program."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that the arguments name."""

@@ -28,13 +28,16 @@ def gallery() -> None:
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--gallery", "name", required=True, help="Gallery to fill; made if it is not there.")
 @click.option("--embedder", default="", help="Embedder by name (default: the service's).")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if any picture was skipped.")
 @json_option
 @connection_options
-def import_(config: ConnectionConfig, path: Path, name: str, embedder: str, as_json: bool) -> None:
+def import_(
+    config: ConnectionConfig, path: Path, name: str, embedder: str, strict: bool, as_json: bool
+) -> None:
     """Add the pictures of PATH: a folder with a folder a class, or a CSV file `path,label`.
 
     What is there unchanged is passed over, so an import that was cut off goes on where it was. A picture that cannot
-    be used is reported, and the exit status is then 1.
+    be used is reported and skipped.
     """
     pictures = read_labelled_pictures(path)
     options = ImportOptions(embedder, timeout_s=max(config.timeout_s, ImportOptions.timeout_s))
@@ -65,7 +68,9 @@ def import_(config: ConnectionConfig, path: Path, name: str, embedder: str, as_j
             f"{name}: {result.added} added, {result.unchanged} unchanged, {len(result.failed)} skipped "
             f"of {result.total} pictures"
         )
-    if result.failed:
+    if len(result.failed) == result.total:
+        raise click.ClickException(f"no picture of {path} can be used")
+    if strict and result.failed:
         sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 from rich.console import Console
@@ -10,11 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from picoseek.recognition_json import JsonObject
 
+_PIPE_WIDTH = 1000
+
 
 def answers() -> Console:
     """Return where answers for people go."""
-    # Labels are the user's; signs in them are no markup, and a path must not be wrapped when piped.
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    # Labels are the user's, so signs in them are no markup. Tables fit a terminal, but lose nothing in a pipe.
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(markup=False, highlight=False, soft_wrap=True, width=width)
 
 
 def notes() -> Console:

@@ -27,9 +27,7 @@ from picoseek.recognition_json import recognition_json
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--gallery", "name", required=True, help="Gallery of the known things.")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the annotated pictures."
-)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the annotated pictures.")
 @json_option
 @recognizer_options
 @connection_options

@@ -21,9 +21,7 @@ def recognizer_options(command: Callable[..., R]) -> Callable[..., R]:
         "--threshold", type=float, help="Score from which on an item is the answer (default: from the gallery)."
     )
     @click.option("--candidates", type=click.IntRange(min=1), default=5, show_default=True, help="Nearest items.")
-    @click.option(
-        "--max-detections", type=click.IntRange(min=1), default=5, show_default=True, help="Boxes a picture."
-    )
+    @click.option("--max-detections", type=click.IntRange(min=1), default=5, show_default=True, help="Boxes a picture.")
     @click.option(
         "--whole-picture",
         type=click.Choice([choice.value for choice in WholePicture]),
@@ -40,9 +38,7 @@ def recognizer_options(command: Callable[..., R]) -> Callable[..., R]:
         whole_picture: str,
         **kwargs: Any,
     ) -> R:
-        detect_embed = DetectEmbedOptions(
-            max_detections=max_detections, whole_picture=WholePicture(whole_picture)
-        )
+        detect_embed = DetectEmbedOptions(max_detections=max_detections, whole_picture=WholePicture(whole_picture))
         config = RecognizerConfig(threshold, candidates, detect_embed)
         return command(*args, recognizer=config, **kwargs)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,9 @@ from picoseek.labelled_pictures import LabelledPicture
 from picoseek.picture import PictureInput
 from picoseek.search import SearchOptions
 from picoseek.served_embedder import ServedEmbedder, find_embedder
+from picoseek.usable_results import PictureOutcome
+
+OutcomeT = TypeVar("OutcomeT", bound=PictureOutcome)
 
 _WRITE_BATCH = 500
 _MOST_RANKS = 1000
@@ -88,9 +93,7 @@ class RetrievalRun:
         self._report = report
         self._unusable: list[tuple[str, str]] = []
 
-    async def run(
-        self, gallery: Sequence[LabelledPicture], queries: Sequence[LabelledPicture]
-    ) -> RetrievalReport:
+    async def run(self, gallery: Sequence[LabelledPicture], queries: Sequence[LabelledPicture]) -> RetrievalReport:
         """Embed both lists, put the gallery into a collection of its own for the time, and search it exactly.
 
         A query never finds its own file. Pictures that cannot be used are reported and left out.
@@ -149,35 +152,75 @@ class RetrievalRun:
         return listed
 
     async def _queries(self, queries: Sequence[LabelledPicture]) -> AsyncIterator[_Query]:
-        found = self._whole if self._regions is Regions.WHOLE else self._detected
-        async for picture, vectors in found(queries, "queries"):
-            yield _Query(picture, vectors)
+        if self._regions is Regions.WHOLE:
+            async for picture, vectors in self._whole(queries, "queries"):
+                yield _Query(picture, vectors)
+            return
+        options = DetectEmbedOptions(embedder=self._embedder)
+        async for picture, result in self._each(
+            queries, "queries", lambda inputs: self._client.detect_embed(inputs, options)
+        ):
+            yield _Query(picture, [found.embedding.vector for found in result.objects if found.embedding])
 
     async def _whole(
         self, pictures: Sequence[LabelledPicture], stage: str
     ) -> AsyncIterator[tuple[LabelledPicture, list[Vector]]]:
-        async def embed(inputs: Sequence[PictureInput]) -> list[tuple[Vector, ...] | str]:
-            results = await self._client.embed(inputs, embedder=self._embedder)
-            return [
-                (result.embedding.vector,) if result.embedding else str(result.error) for result in results
-            ]
+        async for picture, result in self._each(
+            pictures, stage, lambda inputs: self._client.embed(inputs, embedder=self._embedder)
+        ):
+            if result.embedding is not None:
+                yield picture, [result.embedding.vector]
 
-        async for picture, answer in self._each(pictures, stage, embed):
-            yield picture, answer
+    async def _each(
+        self,
+        pictures: Sequence[LabelledPicture],
+        stage: str,
+        call: Callable[[Sequence[PictureInput]], Awaitable[Sequence[OutcomeT]]],
+    ) -> AsyncIterator[tuple[LabelledPicture, OutcomeT]]:
+        """Yield the pictures that can be used, in order, with what became of them."""
+        results = in_batches([picture.path for picture in pictures], call)
+        done = 0
+        async for result in results:
+            picture = pictures[done]
+            done += 1
+            self._report(stage, done, len(pictures))
+            if isinstance(result, InvalidArgumentError):
+                self._unusable.append((str(picture.path), result.message))
+            else:
+                yield picture, result
 
-    async def _detected(
-        self, pictures: Sequence[LabelledPicture], stage: str
-    ) -> AsyncIterator[tuple[LabelledPicture, list[Vector]]]:
-        options = DetectEmbedOptions(embedder=self._embedder)
+    async def _search(
+        self,
+        name: str,
+        embedder: ServedEmbedder,
+        gallery: Sequence[LabelledPicture],
+        queries: Sequence[_Query],
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which ranks match for each query, and how many matches the gallery holds for it."""
+        ranks = min(len(gallery), _MOST_RANKS)
+        options = SearchOptions(k=ranks, exact=True, include=DocumentMask())
+        files = {picture.path.resolve(): position for position, picture in enumerate(gallery)}
+        sizes = Counter(picture.label for picture in gallery)
+        hits = np.zeros((len(queries), ranks), dtype=np.bool_)
+        totals = np.zeros(len(queries), dtype=np.int64)
+        for number, query in enumerate(queries):
+            own = files.get(query.picture.path.resolve())
+            scores: dict[int, float] = {}
+            for vectors in _chunks(query.vectors, max(1, _MOST_HITS // ranks)):
+                found = await self._client.search(name, vectors, space=embedder.space.digest, options=options)
+                sign = 1.0 if found.larger_is_closer else -1.0
+                for hit in (hit for answer in found.hits for hit in answer):
+                    position = int(hit.id)
+                    scores[position] = max(scores.get(position, -np.inf), sign * hit.score)
+            order = sorted((position for position in scores if position != own), key=lambda at: -scores[at])[:ranks]
+            hits[number, : len(order)] = [gallery[position].label == query.picture.label for position in order]
+            totals[number] = sizes[query.picture.label] - (
+                own is not None and gallery[own].label == query.picture.label
+            )
+            self._report("search", number + 1, len(queries))
+        return hits, totals
 
-        async def detect(inputs: Sequence[PictureInput]) -> list[tuple[Vector, ...] | str]:
-            results = await self._client.detect_embed(inputs, options)
-            return [
-                str(result.error)
-                if result.error
-                else tuple(found.embedding.vector for found in result.objects if found.embedding)
-                for result in results
-            ]
 
-        async for picture, answer in self._each(pictures, stage, detect):
-            yield picture, answer
+def _chunks(vectors: Sequence[Vector], size: int) -> Iterator[Sequence[Vector]]:
+    for start in range(0, len(vectors), size):
+        yield vectors[start : start + size]

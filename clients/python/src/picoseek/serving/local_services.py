@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -93,13 +92,12 @@ class LocalServices:
                     f"Stop what uses it, or choose another port with --{name.replace('_', '-')}-port"
                 )
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        bundles = {"PICOSEEK_DETECT_EMBED_BUNDLES": os.pathsep.join(str(path.resolve()) for path in config.bundles)}
+        bundles = [argument for path in config.bundles for argument in ("--bundle", str(path.resolve()))]
         return [
             ServiceCommand(
                 "detect_embed",
                 config.detect_embed_address,
-                [*_program("detect_embed"), "--port", str(config.detect_embed_port)],
-                bundles if config.bundles else {},
+                [*_program("detect_embed"), "--port", str(config.detect_embed_port), *bundles],
             ),
             ServiceCommand(
                 "search",
@@ -111,7 +109,6 @@ class LocalServices:
                     "--data-dir",
                     str(config.data_dir.resolve()),
                 ],
-                {},
             ),
         ]
 

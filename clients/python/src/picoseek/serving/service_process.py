@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,6 @@ class ServiceCommand:
     """host:port on which it will answer."""
     command: Sequence[str]
     """Program and arguments."""
-    environment: Mapping[str, str]
-    """Variables beyond those of this process."""
 
 
 class ServiceProcess:
@@ -56,7 +54,7 @@ class ServiceProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **command.environment},
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 # Ctrl-C reaches this process alone, which then ends the services in order.
                 start_new_session=True,
             )

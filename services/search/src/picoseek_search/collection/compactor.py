@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -42,32 +43,32 @@ class Compactor:
         self._metric = metric
         self._options = options
         self._workers = workers
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
-        self._scheduled = False
+        self._idle = threading.Condition()
+        self._job: Future[None] | None = None
         self._closed = False
 
     def schedule(self) -> None:
         """Start building if there is something to build and nothing is being built."""
-        if self._plan(self._index.snapshot.views) is None:
-            return
-        with self._lock:
-            if self._scheduled or self._closed or self._workers.stopping.is_set():
-                return
-            self._scheduled = True
-        self._workers.build.submit(self._run)
+        with self._idle:
+            if self._job is None:
+                self._submit()
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing is being built; returns whether that came true."""
+        """Wait until there is nothing to build; returns whether that came true."""
         with self._idle:
-            return self._idle.wait_for(lambda: not self._scheduled, timeout_s)
+            return self._idle.wait_for(lambda: self._job is None, timeout_s)
 
     def close(self) -> None:
         """Build no more, and return when what is being built was given up."""
         with self._idle:
             self._closed = True
-            # A job that was cancelled with its pool never tells.
-            self._idle.wait_for(lambda: not self._scheduled or self._workers.stopping.is_set())
+            if self._job is not None and self._job.cancel():
+                self._job = None
+            self._idle.wait_for(lambda: self._job is None)
+
+    def _submit(self) -> None:
+        if not self._closed and self._plan(self._index.snapshot.views) is not None:
+            self._job = self._workers.build.submit(self._run)
 
     def _run(self) -> None:
         built = False
@@ -80,10 +81,10 @@ class Compactor:
             _LOG.exception("an index could not be built")
         finally:
             with self._idle:
-                self._scheduled = False
+                self._job = None
+                if built:
+                    self._submit()
                 self._idle.notify_all()
-        if built:
-            self.schedule()
 
     def _plan(self, views: tuple[View, ...]) -> MergePlan | None:
         sizes = [PartSize(view.live.length, view.live.count, view.is_growing) for view in views]

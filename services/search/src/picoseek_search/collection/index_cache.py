@@ -81,6 +81,7 @@ class IndexCache:
         return sorted(found, key=lambda cached: int(cached.part.rows.min()))
 
     def _remove_all_but(self, names: set[str]) -> None:
+        self._directory.mkdir(exist_ok=True)
         for path in self._directory.iterdir():
             if path.stem not in names:
                 path.unlink()

@@ -87,6 +87,11 @@ class Shard:
         return self._index.snapshot
 
     @property
+    def database(self) -> CollectionDatabase:
+        """What is on disk."""
+        return self._database
+
+    @property
     def index(self) -> ShardIndex:
         """What searches see."""
         return self._index

@@ -20,6 +20,7 @@ class Bottleneck(nn.Layer):
         self.conv2 = DepthwisePointwise(channels, channels)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map [N, C, h, w] to the output width, at the same size."""
         output: Tensor = self.conv2(self.conv1(features))
         return output
 
@@ -36,6 +37,7 @@ class CspLayer(nn.Layer):
         self.blocks = nn.Sequential(Bottleneck(middle))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map [N, C, h, w] to the output width, at the same size."""
         main = self.blocks(self.main_conv(features))
         output: Tensor = self.final_conv(paddle.concat([main, self.short_conv(features)], axis=1))
         return output

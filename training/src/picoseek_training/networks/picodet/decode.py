@@ -46,9 +46,7 @@ def make_priors(map_sizes: Sequence[tuple[int, int]], strides: Sequence[int]) ->
         level = np.stack([columns.ravel(), rows.ravel()], axis=1) + CELL_OFFSET
         centers.append(level.astype(np.float32))
         cell_strides.append(np.full((height * width, 1), stride, np.float32))
-    return Priors(
-        np.concatenate(centers), np.concatenate(cell_strides), tuple(len(level) for level in centers)
-    )
+    return Priors(np.concatenate(centers), np.concatenate(cell_strides), tuple(len(level) for level in centers))
 
 
 def expected_distances(distributions: Tensor, reg_max: int) -> Tensor:

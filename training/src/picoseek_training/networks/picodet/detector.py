@@ -13,7 +13,7 @@ from picoseek_training.networks.picodet.config import PICODET_CONFIGS, PicoDetCo
 from picoseek_training.networks.picodet.csp_pan import CspPan
 from picoseek_training.networks.picodet.decode import Priors, distances_to_boxes, expected_distances, make_priors
 from picoseek_training.networks.picodet.lc_pan import LcPan
-from picoseek_training.networks.picodet.nms import NmsConfig, multiclass_nms
+from picoseek_training.networks.picodet.nms import DEFAULT_NMS, NmsConfig, multiclass_nms
 from picoseek_training.networks.picodet.pico_head import PicoHead
 from picoseek_training.networks.picodet.pico_head_v2 import PicoHeadV2
 from picoseek_training.networks.picodet.tower import HeadMaps
@@ -34,7 +34,7 @@ class DensePredictions(NamedTuple):
 class PicoDet(nn.Layer):
     """Object detector: PP-LCNet backbone, path-aggregation neck, anchor-free head (arXiv:2111.00902)."""
 
-    def __init__(self, config: PicoDetConfig, nms: NmsConfig = NmsConfig()) -> None:
+    def __init__(self, config: PicoDetConfig, nms: NmsConfig = DEFAULT_NMS) -> None:
         super().__init__()
         self.config = config
         self.nms = nms
@@ -89,7 +89,7 @@ def _join(levels: list[Tensor]) -> Tensor:
     return paddle.concat([level.flatten(2).transpose([0, 2, 1]) for level in levels], axis=1)
 
 
-def build_picodet(name: str, num_classes: int | None = None, nms: NmsConfig = NmsConfig()) -> PicoDet:
+def build_picodet(name: str, num_classes: int | None = None, nms: NmsConfig = DEFAULT_NMS) -> PicoDet:
     """Build a published PicoDet by its name in `PICODET_CONFIGS`, optionally with another number of classes.
 
     Raises:

@@ -29,6 +29,7 @@ class ConvNorm(nn.Layer):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map [N, C, h, w] to the output width."""
         return F.hardswish(self.norm(self.conv(features)))
 
 
@@ -41,6 +42,7 @@ class ConvBatchNorm(nn.Layer):
         self.bn = nn.BatchNorm2D(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map [N, C, h, w] to the output width."""
         return F.hardswish(self.bn(self.conv(features)))
 
 
@@ -75,6 +77,7 @@ class DepthwisePointwise(nn.Layer):
         self.bn2 = nn.BatchNorm2D(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map [N, C, h, w] to the output width."""
         hidden = F.hardswish(self.bn1(self.dwconv(features)))
         output: Tensor = self.bn2(self.pwconv(hidden))
         return F.hardswish(output) if self.activate_output else output

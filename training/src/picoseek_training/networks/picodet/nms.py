@@ -23,6 +23,9 @@ class NmsConfig:
     """A box that overlaps a better one of its class by more (IoU, continuous coordinates) is suppressed."""
 
 
+DEFAULT_NMS = NmsConfig()
+
+
 def multiclass_nms(boxes: Tensor, scores: Tensor, config: NmsConfig) -> tuple[Tensor, Tensor]:
     """Suppress overlapping boxes of each class and picture.
 

@@ -21,6 +21,7 @@ class Laterals(nn.Layer):
         self.convs = nn.LayerList([ConvBatchNorm(channels, out_channels) for channels in in_channels])
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Bring each level to the common width."""
         return [conv(level) for conv, level in zip(self.convs, features, strict=True)]
 
 
@@ -31,9 +32,7 @@ class PathAggregation(nn.Layer):
     Output: four maps [N, out_channels, h, w] of strides 8, 16, 32, 64.
     """
 
-    def __init__(
-        self, in_channels: Sequence[int], out_channels: int, fuse: Callable[[int, int], nn.Layer]
-    ) -> None:
+    def __init__(self, in_channels: Sequence[int], out_channels: int, fuse: Callable[[int, int], nn.Layer]) -> None:
         super().__init__()
         steps = len(in_channels) - 1
         self.conv_t = Laterals(in_channels, out_channels)
@@ -46,6 +45,7 @@ class PathAggregation(nn.Layer):
         self.bottom_up_blocks = nn.LayerList([fuse(2 * out_channels, out_channels) for _ in range(steps)])
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Fuse the backbone's levels and add the fourth."""
         laterals = self.conv_t(features)
 
         merged = [laterals[-1]]
@@ -53,9 +53,7 @@ class PathAggregation(nn.Layer):
             merged.insert(0, block(paddle.concat([_double(merged[0]), lower], axis=1)))
 
         outputs = [merged[0]]
-        for downsample, block, higher in zip(
-            self.downsamples, self.bottom_up_blocks, merged[1:], strict=True
-        ):
+        for downsample, block, higher in zip(self.downsamples, self.bottom_up_blocks, merged[1:], strict=True):
             outputs.append(block(paddle.concat([downsample(outputs[-1]), higher], axis=1)))
 
         top = self.first_top_conv(laterals[-1]) + self.second_top_conv(outputs[-1])

@@ -35,13 +35,12 @@ class PicoHead(PicoHeadBase):
             self.add_sublayer(f"head_cls{level}", predictor)
 
     def forward(self, features: Sequence[Tensor]) -> HeadMaps:
+        """Predict on every level of the pyramid."""
         maps = HeadMaps([], [])
         for level, feature in enumerate(features):
             predictor = getattr(self, f"head_cls{level}")
             prediction = predictor(self.conv_feat(feature, level))
-            classes, distributions = paddle.split(
-                prediction, [self.num_classes, 4 * (self.reg_max + 1)], axis=1
-            )
+            classes, distributions = paddle.split(prediction, [self.num_classes, 4 * (self.reg_max + 1)], axis=1)
             maps.classes.append(classes)
             maps.distributions.append(distributions)
         return maps

@@ -30,9 +30,7 @@ class PicoHeadV2(PicoHeadBase):
         super().__init__(channels, pairs, num_classes, reg_max, gated=True)
         self.head_cls_list = nn.LayerList([self._predictor(channels, num_classes, PRIOR_BIAS) for _ in range(LEVELS)])
         self.head_reg_list = nn.LayerList([self._predictor(channels, 4 * (reg_max + 1), 0.0) for _ in range(LEVELS)])
-        self.cls_align = nn.LayerList(
-            [DepthwisePointwise(channels, 1, activate_output=False) for _ in range(LEVELS)]
-        )
+        self.cls_align = nn.LayerList([DepthwisePointwise(channels, 1, activate_output=False) for _ in range(LEVELS)])
         # Official files name these convolutions twice.
         for level in range(LEVELS):
             self.add_sublayer(f"head_cls{level}", self.head_cls_list[level])
@@ -49,6 +47,7 @@ class PicoHeadV2(PicoHeadBase):
         )
 
     def forward(self, features: Sequence[Tensor]) -> HeadMaps:
+        """Predict on every level of the pyramid."""
         maps = HeadMaps([], [])
         for level, feature in enumerate(features):
             shared = self.conv_feat(feature, level)

@@ -31,6 +31,7 @@ class ChannelGate(nn.Layer):
         self.conv = ConvNorm(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Gate [N, C, h, w] and mix its channels."""
         gate = F.sigmoid(self.fc(F.adaptive_avg_pool2d(features, 1)))
         output: Tensor = self.conv(features * gate)
         return output

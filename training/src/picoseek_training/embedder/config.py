@@ -1,0 +1,121 @@
+"""Configuration of an embedder's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from picoseek_training.data.views import ViewConfig
+from picoseek_training.distillation.linear_neck import LinearNeckConfig
+from picoseek_training.distillation.teacher_features import TeacherConfig
+from picoseek_training.optimization.ema import EmaConfig
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The network to train: PP-LCNetV2 in its ShiTu variant with a BNNeck."""
+
+    __pydantic_config__ = _STRICT
+
+    scale: float = 0.5
+    """Width factor; 0.5 has the widths of PP-LCNet x1.0."""
+    dimension: int = 512
+    """Components of the embedding."""
+    last_stage_stride: int = 1
+    """1 keeps the resolution in the last stage, as ShiTu does; 2 halves it and the cost of that stage."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is learned from, and how much each counts."""
+
+    __pydantic_config__ = _STRICT
+
+    target: float = 4.0
+    """Weight of 1 - cosine between the embedding and the teacher's."""
+    structure: float = 8.0
+    """Weight of the squared difference between the batch's cosines and the teacher's."""
+    labels: float = 0.5
+    """Weight of the classification by labels."""
+    label_scale: float = 16.0
+    """Factor on the cosines between embeddings and class directions, which are the logits."""
+    smoothing: float = 0.1
+    """Label smoothing."""
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """A part of the training at one input size."""
+
+    __pydantic_config__ = _STRICT
+
+    side: int
+    """Side of the square input in pixels."""
+    steps: int
+    """Optimiser steps."""
+    rate: float
+    """Peak of the learning rate: linear warm-up, then half a cosine."""
+    batch_size: int = 32
+    warmup_steps: int = 100
+
+
+@dataclass(frozen=True)
+class EmbedderTrainingConfig:
+    """Everything that determines a training run."""
+
+    __pydantic_config__ = _STRICT
+
+    output: Path
+    """Folder of checkpoints, log and targets."""
+    cache: Path
+    """Folder of decoded pictures and teacher features, shared by runs."""
+    data: Path
+    """Folder of the data sets."""
+    start: Path
+    """ONNX file of the official PP-LCNet x1.0 weights from which the student starts."""
+    teacher: TeacherConfig
+    sets: tuple[str, ...]
+    """Training sets by name, see picoseek_training.data.retrieval_sets."""
+    phases: tuple[PhaseConfig, ...]
+    """One after the other; the optimiser starts anew with each."""
+    views: int = 4
+    """Fixed views of every picture, whose teacher features are stored."""
+    view: ViewConfig = field(default_factory=ViewConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    neck: LinearNeckConfig = field(default_factory=LinearNeckConfig)
+    """The teacher's neck, learned from the labels first."""
+    raw_weight: float = 0.5
+    """Weight of the teacher's raw features beside its neck's output in the target."""
+    weight_decay: float = 0.02
+    clip_norm: float = 5.0
+    """Largest norm of the whole gradient."""
+    ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.998))
+    seed: int = 1
+    evaluation: tuple[str, ...] = ("grocery_train_to_val", "emoji_google_to_twitter")
+    """Tasks to measure while training, see picoseek_training.data.retrieval_sets."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    evaluate_every: int = 400
+    """Steps between evaluations."""
+
+
+def load_config(path: Path) -> EmbedderTrainingConfig:
+    """Read a YAML configuration; relative paths in it are relative to the working directory.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A key is unknown, missing or of the wrong type; the message names it.
+    """
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return TypeAdapter(EmbedderTrainingConfig).validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise ValueError(f"{path}: {key}: {first['msg']}") from error

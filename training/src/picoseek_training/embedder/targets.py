@@ -1,0 +1,86 @@
+"""What the student shall answer: the teacher's raw features and those of a neck learned from labels, in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picoseek_training import checkpoint
+from picoseek_training.data.classes import ClassTable
+from picoseek_training.distillation.linear_neck import LinearNeck, LinearNeckConfig, learn_linear_neck
+from picoseek_training.evaluation.retrieval import unit_rows
+
+Matrix = NDArray[np.float32]
+
+_RAW_COMPONENTS = 256
+_FILE = "teacher-neck.ckpt"
+
+
+class TeacherSpace:
+    """Maps teacher features to targets of the student's dimension, at unit norm."""
+
+    def __init__(self, neck: LinearNeck, mean: Matrix, raw: Matrix, projection: Matrix, raw_weight: float) -> None:
+        self._neck = neck
+        self._mean = mean
+        self._raw = raw
+        self._projection = projection
+        self._raw_weight = raw_weight
+
+    def __call__(self, features: NDArray[np.float16] | Matrix) -> Matrix:
+        """Return targets [N, dimension] of teacher features [N, D]."""
+        return unit_rows(_joined(features, self._neck, self._mean, self._raw, self._raw_weight) @ self._projection)
+
+
+def learn_teacher_space(
+    features: NDArray[np.float16],
+    classes: ClassTable,
+    dimension: int,
+    neck_config: LinearNeckConfig,
+    raw_weight: float,
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> TeacherSpace:
+    """Learn the neck and the projections, or read those that `folder` has.
+
+    Args:
+        features: [views, N, D] teacher features.
+        classes: classes of the N pictures.
+        dimension: components of the student's embedding.
+        neck_config: how the neck is learned.
+        raw_weight: weight of the raw features beside the neck's output.
+        folder: where the result is kept.
+        progress: receives the finished and the total number of epochs of the neck.
+    """
+    file = folder / _FILE
+    if not file.exists():
+        flat = features.reshape(-1, features.shape[-1])
+        labels = np.tile(classes.classes, len(features))
+        known = labels >= 0
+        neck = learn_linear_neck(flat[known], labels[known], classes.class_domains, neck_config, progress)
+        sample = np.asarray(flat[::4], dtype=np.float32)
+        mean = sample.mean(axis=0)
+        raw = _principal(sample - mean)[:, :_RAW_COMPONENTS]
+        joined = _joined(sample, neck, mean, raw, raw_weight)
+        projection = _principal(joined)[:, :dimension]
+        checkpoint.save(
+            {"weight": neck.weight, "bias": neck.bias, "mean": mean, "raw": raw, "projection": projection}, file
+        )
+    content = checkpoint.load(file)
+    neck = LinearNeck(content["weight"], content["bias"])
+    return TeacherSpace(neck, content["mean"], content["raw"], content["projection"], raw_weight)
+
+
+def _joined(
+    features: NDArray[np.float16] | Matrix, neck: LinearNeck, mean: Matrix, raw: Matrix, raw_weight: float
+) -> Matrix:
+    plain = np.asarray(features, dtype=np.float32)
+    return np.hstack([unit_rows(neck(plain)), np.float32(raw_weight) * unit_rows((plain - mean) @ raw)])
+
+
+def _principal(rows: Matrix) -> Matrix:
+    """Return the eigenvectors [D, D] of rows.T @ rows, those with the largest eigenvalues first."""
+    vectors = np.linalg.eigh(rows.T @ rows / np.float32(len(rows)))[1]
+    return np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32)
