@@ -87,7 +87,7 @@ def test_graph_recall_with_and_without_a_filter() -> None:
     rows = Metric.COSINE.prepare(centres[labels] + 0.6 * vectors_of(12_000, 32, seed=6))
     queries = Metric.COSINE.prepare(centres[labels[:100]] + 0.6 * vectors_of(100, 32, seed=7))
     segment = SealedSegment.build(rows, HNSW, Metric.COSINE)
-    for share in (1.0, 0.5, 0.2):
+    for share in (1.0, 0.5, 0.2, 0.1):
         selected = Bitmap.from_mask(np.random.default_rng(8).random(len(rows)) < share)
         found = segment.search(queries, SearchOptions(k=10, ef=64), selected).offsets
         exact = segment.search(queries, SearchOptions(k=10, exact=True), selected).offsets

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from picoseek.box import Box
 from picoseek.fonts import Font, fit_text
 from picoseek.picture import Pixels
 from picoseek.picture_object import ObjectSource
@@ -29,27 +30,36 @@ class _Style:
         """Scale with the picture, so that a thumbnail and a photograph look alike on a screen."""
         side = (width * height) ** 0.5
         return cls(
-            line=max(2, round(side / 220)), font_size=max(11, round(side / 28)), padding=max(2, round(side / 160))
+            line=max(2, round(side / 220)), font_size=max(11, round(side / 24)), padding=max(2, round(side / 160))
         )
 
 
-def draw_recognition(pixels: Pixels, recognition: Recognition) -> Pixels:
+def draw_recognition(pixels: Pixels, recognition: Recognition, *, min_side: int = 0) -> Pixels:
     """Return a picture with what was recognised in it: a coloured box a known object, a grey one an unknown one.
 
     Args:
         pixels: [height, width, 3] uint8, BGR, the picture that was recognised, upright.
         recognition: what is in it.
+        min_side: a picture whose longer side is shorter is enlarged by a whole factor, so that names are readable.
     """
+    factor = -(-min_side // max(pixels.shape[:2])) or 1
     picture = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
+    if factor > 1:
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.LANCZOS)
     canvas = ImageDraw.Draw(picture)
     style = _Style.of(picture.width, picture.height)
     # Surest last, so that it lies on top.
-    for found in reversed(recognition.objects):
+    objects = [_enlarged(found, factor) for found in recognition.objects]
+    for found in reversed(objects):
         _draw_box(canvas, found, style, picture.size)
     taken: list[tuple[float, float, float, float]] = []
-    for found in recognition.objects:
+    for found in objects:
         _draw_tag(canvas, found, style, picture.size, taken)
     return np.ascontiguousarray(np.asarray(picture, dtype=np.uint8)[..., ::-1])
+
+
+def _enlarged(found: RecognizedObject, factor: int) -> RecognizedObject:
+    return replace(found, box=Box(*(value * factor for value in found.box.as_list())))
 
 
 def _draw_box(canvas: ImageDraw.ImageDraw, found: RecognizedObject, style: _Style, size: tuple[int, int]) -> None:

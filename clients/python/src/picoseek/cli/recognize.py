@@ -24,6 +24,9 @@ from picoseek.recognition import Recognition
 from picoseek.recognition_json import recognition_json
 
 
+_READABLE_SIDE = 480
+
+
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--gallery", "name", required=True, help="Gallery of the known things.")
@@ -70,12 +73,12 @@ async def _recognize_all(
                 answer = await recognizer.recognize(data)
             except InvalidArgumentError as error:
                 failed += 1
-                notes().print(f"skipped {path}: {error.message}", style="yellow")
+                notes().print(f"skipped {path}: {error.message.removeprefix(f'{path} ')}", style="yellow")
                 entries.append({"picture": str(path), "error": error.message, "reason": error.reason})
                 continue
             entry: dict[str, object] = {"picture": str(path), **recognition_json(answer)}
             if target := targets.get(path):
-                write_picture(target, draw_recognition(decode_picture(data), answer))
+                write_picture(target, draw_recognition(decode_picture(data), answer, min_side=_READABLE_SIDE))
                 entry["annotated"] = str(target)
             entries.append(entry)
             if not as_json:

@@ -12,7 +12,7 @@ from picoseek_detect_embed.batching.entry import Entry
 
 
 class BatchQueue:
-    """Entries by deadline, earliest first; equal deadlines keep their order of arrival. It belongs to one event loop."""
+    """Entries by deadline, earliest first; equal ones in order of arrival. It belongs to one event loop."""
 
     def __init__(self, buckets: Sequence[int]) -> None:
         """Make an empty queue.

@@ -1,4 +1,7 @@
-"""Paddle Inference. The only module that imports Paddle; it runs in engine processes alone, since Paddle keeps the GIL while it runs."""
+"""Paddle Inference.
+
+The only module that imports Paddle; it runs in engine processes alone, since Paddle keeps the GIL while it runs.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class RestartPolicy:
     start_timeout_s: float = 120.0
     """An engine that is not ready by then is killed and counts as failed."""
     first_delay_s: float = 0.5
-    """Delay before the second start in a row; it doubles with each further one. The first restart comes without delay."""
+    """Delay before the second restart in a row, which doubles with each further one. The first comes at once."""
     longest_delay_s: float = 30.0
     """Upper bound of the delay."""
     stable_s: float = 30.0

@@ -1,4 +1,4 @@
-"""Main of an engine process: load the network, run every batch size once, then run batches until the service is gone."""
+"""Main of an engine process: load the network, warm it up, then run batches until the service is gone."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -43,7 +43,7 @@ class EngineOptions:
     """Class that runs the network, as "module:class"; None: Paddle."""
     batch_timeout_s: float = 60.0
     """An engine that takes longer over a batch counts as hung and is killed."""
-    restart: RestartPolicy = RestartPolicy()
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
     """When engines are restarted."""
 
 

@@ -9,7 +9,7 @@ from picoseek_chassis.errors import resource_exhausted
 
 
 class Admission:
-    """Counts units of work under way. It refuses new work above a limit, and never work that follows from admitted work."""
+    """Counts units of work under way. It refuses new work above a limit, never what follows from admitted work."""
 
     def __init__(self, unit: str, limit: int) -> None:
         """Make an empty count.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 
@@ -27,7 +27,7 @@ class Decoder:
         self._pool = pool
 
     @asynccontextmanager
-    async def decoded(self, source: PictureSource) -> AsyncIterator[tuple[NDArray[np.uint8], float]]:
+    async def decoded(self, source: PictureSource) -> AsyncGenerator[tuple[NDArray[np.uint8], float]]:
         """Decode a picture and keep its share of the memory within the block.
 
         Yields:

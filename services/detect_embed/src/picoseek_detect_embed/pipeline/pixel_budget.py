@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
 class PixelBudget:
-    """So many pixels may be decoded at a time; callers are served in turn, so that large pictures are not passed over for ever."""
+    """So many pixels may be decoded at a time. Callers are served in turn: large pictures are not passed over for ever."""
 
     def __init__(self, pixels: int) -> None:
         self._total = pixels
@@ -17,8 +17,8 @@ class PixelBudget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def hold(self, pixels: int) -> AsyncIterator[None]:
-        """Wait for a picture's share and keep it within the block; a picture above the whole budget waits for all of it."""
+    async def hold(self, pixels: int) -> AsyncGenerator[None]:
+        """Wait for a picture's share and keep it within the block; one above the whole budget waits for all of it."""
         share = min(pixels, self._total)
         await self._acquire(share)
         try:

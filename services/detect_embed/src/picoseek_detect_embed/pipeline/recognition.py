@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -94,8 +94,8 @@ class Recognition:
             deliver: takes its objects.
 
         Raises:
-            ServiceError: the picture cannot be used, an engine failed, or the deadline passed. Objects that were delivered
-                before are right all the same.
+            ServiceError: the picture cannot be used, an engine failed, or the deadline passed. Objects that were
+                delivered before are right all the same.
         """
         try:
             async with asyncio.timeout_at(job.deadline):
@@ -182,7 +182,7 @@ class Recognition:
 
 
 @contextmanager
-def _engine_errors(model: ServedModel) -> Iterator[None]:
+def _engine_errors(model: ServedModel) -> Generator[None]:
     try:
         yield
     except EngineLostError as error:
@@ -201,7 +201,7 @@ def _engine_errors(model: ServedModel) -> Iterator[None]:
         ) from error
 
 
-async def _together(work: Iterator[Coroutine[Any, Any, None]]) -> None:
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run to the end, or to the first failure, which is raised when the others are cancelled."""
     tasks = [asyncio.create_task(item) for item in work]
     try:

@@ -35,8 +35,8 @@ class _Arrival:
 class StreamSession:
     """Works on the frames of one stream, several at once.
 
-    FRAME_POLICY_EVERY_FRAME reads no further while as many frames as allowed are under way, so that the connection's flow
-    control holds the sender up. FRAME_POLICY_LATEST_WINS reads on and keeps only the newest frame that waits.
+    FRAME_POLICY_EVERY_FRAME reads no further while as many frames as allowed are under way, so that the connection's
+    flow control holds the sender up. FRAME_POLICY_LATEST_WINS reads on and keeps only the newest frame that waits.
     """
 
     def __init__(
