@@ -75,15 +75,20 @@ class Service:
         return self.collections.GetCollection(request, timeout=WITHIN_S).collection
 
     def wait_until_built(self) -> float:
-        """Wait until there is nothing left to merge; returns the seconds until the last change."""
-        begun = changed = time.perf_counter()
-        generation = -1
-        # Fewer than four full chunks wait for more; one that came last may still be growing.
-        while time.perf_counter() - changed < 20.0:
-            if (now := self.describe().index_generation) != generation:
-                generation, changed = now, time.perf_counter()
-            time.sleep(0.2)
-        return changed - begun
+        """Wait until the process has nothing to do any more; returns the seconds until then."""
+        begun = idle_since = time.perf_counter()
+        before = self._cpu_s()
+        while time.perf_counter() - idle_since < 3.0:
+            time.sleep(0.5)
+            now = self._cpu_s()
+            if now - before > 0.02:
+                idle_since = time.perf_counter()
+            before = now
+        return idle_since - begun
+
+    def _cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """End the process."""

@@ -35,8 +35,9 @@ def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan |
     """Return what to build next, or None if the parts are good as they are.
 
     A part with too many dead rows comes first. Otherwise the tier of a part is the number of times that it was merged,
-    by its size, and a run of `merge_factor` neighbours is merged when none of them is of a higher tier than the last
-    one's: merging small ones into a large one again and again would cost a rebuild of the large one each time.
+    by its size, and a run of at least `merge_factor` neighbours is merged when none of them is of a higher tier than the
+    last one: merging small ones into a large one again and again would cost a rebuild of the large one each time. The
+    whole run is merged, so that the more work has piled up, the fewer times a row is built anew.
     """
     for place, part in enumerate(parts):
         if not part.is_growing and part.live < options.min_live_share * part.rows:
@@ -44,14 +45,14 @@ def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan |
     settled = len(parts) - (1 if parts and parts[-1].is_growing else 0)
     tiers = [_tier(part.live, options) for part in parts[:settled]]
     for last in range(settled - 1, options.merge_factor - 2, -1):
-        first = last
-        while first > 0 and tiers[first - 1] <= tiers[last]:
+        first, rows = last, parts[last].live
+        while (
+            first > 0 and tiers[first - 1] <= tiers[last] and rows + parts[first - 1].live <= options.max_segment_rows
+        ):
             first -= 1
+            rows += parts[first].live
         if last - first + 1 >= options.merge_factor:
-            first = last - options.merge_factor + 1
-            run = parts[first : last + 1]
-            if sum(part.live for part in run) <= options.max_segment_rows:
-                return MergePlan(first, len(run))
+            return MergePlan(first, last - first + 1)
     return None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from picoseek_search.segment.faiss_binding import faiss
 
-_BUILD_NICENESS = 10
+_BUILD_NICENESS = 5
 
 
 @dataclass(frozen=True)
