@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,6 +35,12 @@ def brute_force(queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric, m
     return best if metric is Metric.L2 else -best
 
 
+@lru_cache
+def built(metric: Metric, kind: IndexKind) -> tuple[np.ndarray, SealedSegment]:
+    rows = metric.prepare(vectors_of(4000))
+    return rows, SealedSegment.build(rows, kind, metric)
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=70), st.data())
 def test_bitmap_is_the_set_that_its_mask_says(bits: list[bool], data: st.DataObject) -> None:
     mask = np.array(bits)
@@ -52,10 +60,9 @@ def test_bitmap_is_the_set_that_its_mask_says(bits: list[bool], data: st.DataObj
 @pytest.mark.parametrize("kind", [FLAT, HNSW], ids=["flat", "graph"])
 @pytest.mark.parametrize("live_share", [1.0, 0.5, 0.02, 0.0])
 def test_a_search_finds_exactly_min_of_k_and_live(metric: Metric, kind: IndexKind, live_share: float) -> None:
-    rows = metric.prepare(vectors_of(4000))
+    rows, segment = built(metric, kind)
     queries = metric.prepare(vectors_of(5, seed=2))
     mask = np.random.default_rng(3).random(len(rows)) < live_share
-    segment = SealedSegment.build(rows, kind, metric)
     for k in (1, 10, 700):
         hits = segment.search(queries, SearchOptions(k=k, ef=16), Bitmap.from_mask(mask))
         for offsets in hits.offsets:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -300,3 +304,51 @@ def test_the_settings_are_the_first_line_of_the_log(shared_process: Any) -> None
     assert "settings:" in first
     assert "data_dir=" in first
     assert "search_threads=" in first
+
+
+def test_a_second_process_on_the_same_directory_says_why_it_does_not_start(shared_process: Any) -> None:
+    command = [sys.executable, "-m", "picoseek_search", "--port", "0", "--data-dir", str(shared_process.data_dir)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    assert second.returncode == 1
+    assert "in use by another process" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_wrong_settings_are_all_named(tmp_path: Path) -> None:
+    environment = os.environ | {"PICOSEEK_SEARCH_SEARCH_THREADS": "many", "PICOSEEK_SEARCH_MAX_K": "0"}
+    command = [sys.executable, "-m", "picoseek_search", "--port", "70000", "--data-dir", str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, env=environment, check=False)
+    assert process.returncode == 2
+    for name in ("PICOSEEK_SEARCH_PORT", "PICOSEEK_SEARCH_SEARCH_THREADS", "PICOSEEK_SEARCH_MAX_K"):
+        assert name in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_collection_that_cannot_be_read_is_not_healthy_and_the_others_are(
+    search_process: Callable[..., Any], client_of: Callable[..., Any], document_of: Make, reason_of: ReasonOf
+) -> None:
+    process = search_process()
+    with process.channel() as channel:
+        client = client_of(channel)
+        for name in ("broken", "sound"):
+            client.create(name=name)
+            client.upsert(name, [document_of("a", axis(0))])
+    assert process.stop() == 0
+    collections = process.data_dir / "collections"
+    broken = min(collections.iterdir(), key=lambda path: path.stat().st_ctime_ns) / "documents.sqlite3"
+    broken.write_bytes(b"\0" * broken.stat().st_size)
+    process.start()
+    with process.channel() as channel:
+        client, health = client_of(channel), health_pb2_grpc.HealthStub(channel)
+        healthy: dict[str, bool] = {}
+        for name in ("broken", "sound"):
+            checked = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=WITHIN_S)
+            healthy[name] = checked.status == health_pb2.HealthCheckResponse.SERVING
+        assert sorted(healthy.values()) == [False, True]
+        unreadable = next(name for name, good in healthy.items() if not good)
+        with pytest.raises(grpc.RpcError) as caught:
+            client.find(unreadable, [axis(0)], k=1)
+        assert reason_of(caught.value)[:2] == (grpc.StatusCode.DATA_LOSS, "STORAGE_CORRUPT")
+        assert list(client.find(next(name for name in healthy if healthy[name]), [axis(0)], k=1).ids) == ["a"]
+        listed = client.collections.ListCollections(collection_pb2.ListCollectionsRequest(), timeout=WITHIN_S)
+        assert [collection.name for collection in listed.collections] == ["broken", "sound"]

@@ -85,12 +85,45 @@ class _DepthwiseConvolution(PyLayer):  # type: ignore[misc]
         taps = np.ascontiguousarray(weight.numpy()[:, 0].transpose(1, 2, 0))
         size = taps.shape[0]
         height, width = ((side - size) // stride + 1 for side in padded.shape[1:3])
-        ctx.saved = (padded, taps, stride, padding)
+        ctx.saved = (padded, taps, stride, padding, x.stop_gradient)
         return paddle.to_tensor(_channels_first(_forward(padded, taps, stride, height, width), 0))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        padded, taps, stride, padding = ctx.saved
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+        padded, taps, stride, padding, input_is_fixed = ctx.saved
         x_gradient, tap_gradient = _backward(padded, taps, _pad_channels_last(gradient.numpy(), 0), stride)
         weight_gradient = np.ascontiguousarray(tap_gradient.transpose(2, 0, 1)[:, None])
-        return paddle.to_tensor(_channels_first(x_gradient, padding)), paddle.to_tensor(weight_gradient)
+        # Paddle wants no gradient for an input that comes from frozen layers.
+        to_input = None if input_is_fixed else paddle.to_tensor(_channels_first(x_gradient, padding))
+        return to_input, paddle.to_tensor(weight_gradient)
+
+
+class CompiledDepthwise(nn.Layer):
+    """Stands in for a depthwise nn.Conv2D while training on a CPU; it shares the original's weight."""
+
+    def __init__(self, original: nn.Conv2D) -> None:
+        """Take over a convolution with one filter a channel, square kernels and no bias."""
+        super().__init__()
+        self.weight = original.weight
+        self._stride = int(original._stride[0])
+        self._padding = int(original._padding if isinstance(original._padding, int) else original._padding[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve [N, C, H, W]."""
+        return _DepthwiseConvolution.apply(x, self.weight, self._stride, self._padding)
+
+
+def compile_depthwise(network: nn.Layer) -> int:
+    """Replace every depthwise convolution of a network in place, keeping names and weights; returns how many."""
+    replaced = 0
+    for parent in [network, *network.sublayers()]:
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2D) and _is_plain_depthwise(child):
+                setattr(parent, name, CompiledDepthwise(child))
+                replaced += 1
+    return replaced
+
+
+def _is_plain_depthwise(layer: nn.Conv2D) -> bool:
+    channels, per_group, height, width = layer.weight.shape
+    return per_group == 1 and channels == layer._in_channels == layer._groups and height == width and layer.bias is None

@@ -8,12 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import cv2
+from picoseek_bundle.errors import BundleError
+from picoseek_bundle.manifest import Accuracy
 
-from picoseek_training.detector.checkpoint import load_averaged
-from picoseek_training.detector.config import load_config
+from picoseek_training.detector.config import DetectorTrainingConfig, load_config
 from picoseek_training.detector.evaluation import evaluate
-from picoseek_training.detector.preparation import prepare
+from picoseek_training.detector.export import export_bundle
+from picoseek_training.detector.preparation import START, prepare
 from picoseek_training.detector.training import LAST, DetectorTraining
+from picoseek_training.detector.weights import load_averaged
+from picoseek_training.networks.picodet.detector import PicoDet
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,23 +25,55 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m picoseek_training.detector", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="YAML recipe")
     parser.add_argument("--evaluate", action="store_true", help="measure a checkpoint instead of training")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="measure a checkpoint and write its bundle")
     parser.add_argument("--checkpoint", type=Path, help="default: the last one of the recipe's output folder")
     options = parser.parse_args(arguments)
 
     cv2.setNumThreads(1)
     try:
         config = load_config(options.config)
-        if options.evaluate:
-            detector = load_averaged(options.checkpoint or config.output / LAST)
-            for data in config.evaluation:
-                metrics = evaluate(detector, data, config.size, config.output / "cache")
-                print(data.name, *(f"{name}={value:.3f}" for name, value in asdict(metrics).items()))
+        if options.evaluate or options.export:
+            _measure(config, options.checkpoint or config.output / LAST, options.export)
         else:
             DetectorTraining(config, *prepare(config)).run()
-    except (FileNotFoundError, ValueError, FloatingPointError) as error:
+    except (FileNotFoundError, ValueError, FloatingPointError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _measure(config: DetectorTrainingConfig, checkpoint: Path, target: Path | None) -> None:
+    detector = load_averaged(checkpoint, config.output / START, config.bundle.start_share)
+    accuracy: list[Accuracy] = []
+    for data in config.evaluation:
+        metrics = asdict(evaluate(detector, data, config.size, config.output / "cache"))
+        print(data.name, *(f"{name}={value:.3f}" for name, value in metrics.items()), flush=True)
+        accuracy += [
+            Accuracy(data=data.name, metric=name, value=round(value, 4)) for name, value in metrics.items()
+        ]
+    if target is not None:
+        _export(config, detector, accuracy, target)
+
+
+def _export(
+    config: DetectorTrainingConfig, detector: PicoDet, accuracy: list[Accuracy], target: Path
+) -> None:
+    bundle = config.bundle
+    written = export_bundle(
+        detector,
+        config.size,
+        bundle.model_card,
+        target,
+        name=bundle.name,
+        version=bundle.version,
+        network="PicoDet: PP-LCNet x0.35, LC-PAN 96, PicoHeadV2",
+        license=bundle.license,
+        description=bundle.description,
+        trained_on=bundle.trained_on,
+        recipe="python -m picoseek_training.detector --config training/recipes/detector_default.yaml",
+        accuracy=tuple(accuracy),
+    )
+    print(f"wrote {written.folder}", written.digest)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,25 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
+class BundleConfig:
+    """What the exported bundle says about itself."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    version: str
+    description: str
+    license: str
+    """SPDX expression of the weights' licence."""
+    trained_on: tuple[str, ...]
+    """Data sets, with their licences."""
+    model_card: Path
+    """Markdown file that ships with the weights."""
+    start_share: float = 0.0
+    """Share of the start's weights in the exported ones, 0 to 1; see `load_averaged`."""
+
+
+@dataclass(frozen=True)
 class DetectorTrainingConfig:
     """Everything that determines a training run."""
 
@@ -110,6 +129,7 @@ class DetectorTrainingConfig:
     teacher: TeacherConfig
     train: tuple[SetConfig, ...]
     evaluation: tuple[EvaluationSetConfig, ...]
+    bundle: BundleConfig
     steps: int
     """Optimiser steps of the whole run."""
     batch_size: int = 16
@@ -124,6 +144,8 @@ class DetectorTrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
+    compile_depthwise: bool = True
+    """Train with depthwise convolutions compiled for the CPU; Paddle's own are several times slower there."""
     checkpoint_every: int = 50
     """Steps between checkpoints."""
     evaluate_every: int = 200

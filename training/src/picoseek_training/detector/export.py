@@ -9,7 +9,7 @@ from typing import Any
 import paddle
 from paddle.static import InputSpec as TensorSpec
 from picoseek_bundle.bundle import Bundle, write_bundle
-from picoseek_bundle.manifest import InputSpec, Interpolation
+from picoseek_bundle.manifest import DetectorOutput, InputSpec, Interpolation
 
 import picoseek_training
 from picoseek_training.networks.picodet.detector import PicoDet
@@ -69,5 +69,6 @@ def export_bundle(detector: PicoDet, size: int, model_card: Path, target: Path, 
             weights=WEIGHTS,
             input=input_spec(size),
             scale_factor_input="scale_factor",
+            output=DetectorOutput(),
             **fields,
         )

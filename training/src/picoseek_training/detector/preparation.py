@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from picoseek_bundle.preprocess import Preprocessor
 
-from picoseek_training.detector import checkpoint
+from picoseek_training import checkpoint
 from picoseek_training.detector.config import DetectorTrainingConfig
 from picoseek_training.detector.export import input_spec
 from picoseek_training.detector.inference import batches, class_agnostic, detect_all
 from picoseek_training.detector.pool import RawSet, TrainingSet, add_targets, read_set
 from picoseek_training.detector.start import load_class_agnostic_start
+from picoseek_training.detector.weights import load_averaged, state_of
 from picoseek_training.networks.picodet.detector import PicoDet
 from picoseek_training.networks.picodet.nms import NmsConfig
 
@@ -36,12 +37,12 @@ def prepare(config: DetectorTrainingConfig) -> tuple[list[TrainingSet], PicoDet]
     if not start.exists() or not all(_memory(config, raw).exists() for raw in raw_sets):
         pictures = _spread(raw_sets, config.teacher.calibration_pictures)
         teacher, detector = load_class_agnostic_start(config.teacher.onnx, list(batches(pictures, preprocessor)))
-        checkpoint.save({"averaged": checkpoint.state_of(detector)}, start)
+        checkpoint.save({"averaged": state_of(detector)}, start)
     sets = [
         add_targets(raw, _teacher_rows(config, raw, teacher, preprocessor), config.teacher, preprocessor)
         for raw in raw_sets
     ]
-    return sets, checkpoint.load_averaged(start)
+    return sets, load_averaged(start)
 
 
 def _memory(config: DetectorTrainingConfig, raw: RawSet) -> Path:

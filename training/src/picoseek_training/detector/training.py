@@ -13,14 +13,17 @@ from typing import Any
 import paddle
 from paddle import Tensor, nn
 
-from picoseek_training.detector import checkpoint
+from picoseek_training import checkpoint
+from picoseek_training.acceleration.depthwise import compile_depthwise
 from picoseek_training.detector.config import DetectorTrainingConfig, OptimizerConfig
 from picoseek_training.detector.evaluation import evaluate
 from picoseek_training.detector.pool import TrainingSet
 from picoseek_training.detector.sampling import Batch, BatchSampler, ignored_cells
+from picoseek_training.detector.weights import state_of
 from picoseek_training.losses.pico_head import PicoHeadV2Loss
 from picoseek_training.networks.picodet.detector import PicoDet
 from picoseek_training.optimization.ema import ModelEma
+from picoseek_training.optimization.optimizer_state import read_optimizer_state, write_optimizer_state
 from picoseek_training.optimization.schedules import DetectionCosine
 
 LAST, LOG = "last.ckpt", "log.jsonl"
@@ -44,10 +47,11 @@ class DetectorTraining:
         self._sampler = BatchSampler(sets, config.augmentation, config.batch_size, config.seed)
         self._loss = PicoHeadV2Loss(num_classes=detector.config.num_classes)
         self._freeze()
+        if config.compile_depthwise:
+            compile_depthwise(detector)
         self._schedule = DetectionCosine(config.optimizer.rate, config.optimizer.warmup_steps, config.steps)
-        self._optimizer = make_optimizer(
-            config.optimizer, [weight for weight in self.detector.parameters() if not weight.stop_gradient]
-        )
+        self._weights = [weight for weight in detector.parameters() if not weight.stop_gradient]
+        self._optimizer = make_optimizer(config.optimizer, self._weights)
         self._ema = ModelEma(config.ema)
         if (config.output / LAST).exists():
             self._resume(checkpoint.load(config.output / LAST))
@@ -71,6 +75,9 @@ class DetectorTraining:
             if last or self.step % self.config.evaluate_every == 0:
                 self._evaluate()
                 started, seen = time.monotonic(), 0
+
+    def _trained(self) -> list[Tensor]:
+        return [weight for weight in self.detector.parameters() if not weight.stop_gradient]
 
     def _freeze(self) -> None:
         for name in self.config.frozen_stages:
@@ -115,7 +122,7 @@ class DetectorTraining:
         loss.total.backward()
         self._optimizer.step()
         self._optimizer.clear_grad()
-        self._ema.update(checkpoint.state_of(self.detector))
+        self._ema.update(state_of(self.detector))
         return {
             "step": self.step + 1,
             "loss": total,
@@ -129,9 +136,9 @@ class DetectorTraining:
         checkpoint.save(
             {
                 "step": self.step,
-                "model": checkpoint.state_of(self.detector),
+                "model": state_of(self.detector),
                 "averaged": self._ema.averaged(),
-                "optimizer": self._optimizer.state_dict(),
+                "optimizer": read_optimizer_state(self._optimizer, self._trained()),
                 "ema": self._ema.state_dict(),
             },
             self.config.output / LAST,
@@ -140,7 +147,7 @@ class DetectorTraining:
     def _resume(self, content: dict[str, Any]) -> None:
         self.step = content["step"]
         self.detector.set_state_dict(content["model"])
-        self._optimizer.set_state_dict(content["optimizer"])
+        write_optimizer_state(self._optimizer, self._trained(), content["optimizer"])
         self._ema.load_state_dict(content["ema"])
 
     def _evaluate(self) -> None:

@@ -17,6 +17,7 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from picoseek_training import checkpoint
+from picoseek_training.acceleration.depthwise import compile_depthwise
 from picoseek_training.data.classes import number_classes
 from picoseek_training.data.example_store import stored_examples
 from picoseek_training.data.retrieval_sets import Example, RetrievalTask, retrieval_tasks, training_examples
@@ -32,6 +33,7 @@ from picoseek_training.networks.pp_lcnet import PPLCNet, PPLCNetConfig
 from picoseek_training.networks.recognition import CosineHead
 from picoseek_training.onnx_import.pp_lcnet import load_pp_lcnet
 from picoseek_training.optimization.ema import ModelEma
+from picoseek_training.optimization.optimizer_state import read_optimizer_state, write_optimizer_state
 from picoseek_training.optimization.schedules import DetectionCosine
 
 LAST, LOG = "last.ckpt", "log.jsonl"
@@ -80,6 +82,8 @@ class EmbedderTraining:
         targets = np.stack([space(view).astype(np.float16) for view in features])
         self._sampler = ViewSampler(pictures, targets, classes.classes, config.view, config.seed)
         self.embedder = Embedder(config.student)
+        if not paddle.is_compiled_with_cuda():
+            compile_depthwise(self.embedder)
         self._head = CosineHead(config.student.dimension, classes.count, margin=0.0, scale=1.0)
         self._classification = DomainCrossEntropy(classes.class_domains, config.loss.smoothing)
         self._ema = ModelEma(config.ema)
@@ -159,10 +163,14 @@ class EmbedderTraining:
             "rate": rate,
         }
 
+    @property
+    def _parameters(self) -> list[Tensor]:
+        return [*self.embedder.parameters(), *self._head.parameters()]
+
     def _new_optimizer(self) -> paddle.optimizer.Optimizer:
         return paddle.optimizer.AdamW(
             self.config.phases[min(self._phase, len(self.config.phases) - 1)].rate,
-            parameters=[*self.embedder.parameters(), *self._head.parameters()],
+            parameters=self._parameters,
             weight_decay=self.config.weight_decay,
             grad_clip=nn.ClipGradByGlobalNorm(self.config.clip_norm),
         )
@@ -171,9 +179,11 @@ class EmbedderTraining:
         """Begin near the official weights."""
         source = PPLCNet(PPLCNetConfig(num_classes=_OFFICIAL_CLASSES))
         load_pp_lcnet(self.config.start, source)
+        plain = Embedder(self.config.student)
         rows = np.random.default_rng(self.config.seed).permutation(len(pictures))[:_CALIBRATION_PICTURES]
         side = self.config.phases[0].side
-        start_from_lcnet(self.embedder.backbone, source, normalised(_resized(pictures[np.sort(rows)], side)))
+        start_from_lcnet(plain.backbone, source, normalised(_resized(pictures[np.sort(rows)], side)))
+        self.embedder.set_state_dict(_state(plain))
 
     def _save(self) -> None:
         checkpoint.save(
@@ -183,7 +193,7 @@ class EmbedderTraining:
                 "model": _state(self.embedder),
                 "head": _state(self._head),
                 "averaged": self._ema.averaged(),
-                "optimizer": self._optimizer.state_dict(),
+                "optimizer": read_optimizer_state(self._optimizer, self._parameters),
                 "ema": self._ema.state_dict(),
             },
             self.config.output / LAST,
@@ -194,7 +204,7 @@ class EmbedderTraining:
         self.embedder.set_state_dict(content["model"])
         self._head.set_state_dict(content["head"])
         self._optimizer = self._new_optimizer()
-        self._optimizer.set_state_dict(content["optimizer"])
+        write_optimizer_state(self._optimizer, self._parameters, content["optimizer"])
         self._ema.load_state_dict(content["ema"])
 
     def _evaluate(self, side: int) -> None:

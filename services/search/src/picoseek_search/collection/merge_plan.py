@@ -35,9 +35,9 @@ def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan |
     """Return what to build next, or None if the parts are good as they are.
 
     A part with too many dead rows comes first. Otherwise the tier of a part is the number of times that it was merged,
-    by its size, and a run of at least `merge_factor` neighbours is merged when none of them is of a higher tier than the
-    last one: merging small ones into a large one again and again would cost a rebuild of the large one each time. The
-    whole run is merged, so that the more work has piled up, the fewer times a row is built anew.
+    by its size, and a run of at least `merge_factor` neighbours is merged when none of them is of a higher tier than
+    the last one: merging small ones into a large one again and again would cost a rebuild of the large one each time.
+    The whole run is merged, so that the more work has piled up, the fewer times a row is built anew.
     """
     for place, part in enumerate(parts):
         if not part.is_growing and part.live < options.min_live_share * part.rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 
 from picoseek_search.segment.arrays import Vectors
@@ -20,7 +22,10 @@ class GrowingSegment:
     """
 
     def __init__(self, dimension: int, capacity: int, metric: Metric) -> None:
-        self._vectors: Vectors = np.zeros((capacity, dimension), np.float32)
+        # A mapping of its own goes back to the operating system when the chunk was merged; from the allocator's heap it
+        # would stay with the process, and merging everything would leave twice the memory of the vectors.
+        memory = mmap.mmap(-1, capacity * dimension * np.dtype(np.float32).itemsize)
+        self._vectors: Vectors = np.frombuffer(memory, np.float32).reshape(capacity, dimension)
         self._metric = metric
         self._length = 0
 

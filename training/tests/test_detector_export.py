@@ -1,0 +1,76 @@
+from dataclasses import asdict
+
+import numpy as np
+import paddle
+import paddle.inference
+import pytest
+from picoseek_bundle.bundle import load_bundle
+from picoseek_training.detector.class_agnostic import fit_logistic, to_one_class
+from picoseek_training.detector.export import export_bundle
+from picoseek_training.networks.picodet import NmsConfig, build_picodet
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def detector():
+    paddle.seed(2)
+    network = build_picodet("picodet_xs", num_classes=1, nms=NmsConfig(score_threshold=0.0, keep_top_k=5))
+    network.eval()
+    return network
+
+
+def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_path):
+    card = tmp_path / "card.md"
+    card.write_text("# Tiny\n")
+    bundle = export_bundle(
+        detector, SIZE, card, tmp_path / "bundle", name="tiny", version="1", network="PicoDet", license="Apache-2.0"
+    )
+    assert asdict(load_bundle(bundle.folder))["manifest"].scale_factor_input == "scale_factor"
+
+    config = paddle.inference.Config(str(bundle.program), str(bundle.weights))
+    config.disable_glog_info()
+    config.enable_mkldnn()
+    predictor = paddle.inference.create_predictor(config)
+    for count in (1, 3):
+        image = np.random.default_rng(count).normal(size=(count, 3, SIZE, SIZE)).astype(np.float32)
+        scale = np.full((count, 2), 0.5, np.float32)
+        for name, value in (("image", image), ("scale_factor", scale)):
+            predictor.get_input_handle(name).copy_from_cpu(value)
+        predictor.run()
+        rows, counts = (
+            predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names()
+        )
+        with paddle.no_grad():
+            expected, expected_counts = detector(paddle.to_tensor(image), paddle.to_tensor(scale))
+        np.testing.assert_array_equal(counts, expected_counts.numpy())
+        np.testing.assert_allclose(rows, expected.numpy(), atol=1e-2)
+
+
+def test_logistic_regression_recovers_the_weights_of_soft_targets():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2000, 3))
+    weights = np.array([1.0, -2.0, 0.5, -1.0])
+    targets = 1 / (1 + np.exp(-(features @ weights[:3] + weights[3])))
+    np.testing.assert_allclose(fit_logistic(features, targets), weights, atol=1e-3)
+
+
+def test_one_class_follows_the_best_of_many():
+    paddle.seed(4)
+    many = build_picodet("picodet_xs", num_classes=2)
+    for predictor in many.head.head_cls_list:
+        # The second class says everything that the first does, only less.
+        weight = np.random.default_rng(1).normal(size=(1, 96, 1, 1)).astype(np.float32)
+        predictor.weight.set_value(np.concatenate([weight, weight]))
+        predictor.bias.set_value(np.array([-1.0, -3.0], np.float32))
+    images = [paddle.randn([4, 3, 128, 128]) for _ in range(4)]
+    one = to_one_class(many, images)
+    with paddle.no_grad():
+        expected = many.dense(images[0]).classes.max(axis=2)
+        actual = one.dense(images[0]).classes[:, :, 0]
+    np.testing.assert_allclose(actual.numpy(), expected.numpy(), atol=0.02)
+
+
+def test_a_legacy_head_cannot_be_made_class_agnostic():
+    with pytest.raises(ValueError, match="PicoHeadV2"):
+        to_one_class(build_picodet("picodet_mainbody"), [])
