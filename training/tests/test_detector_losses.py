@@ -11,9 +11,7 @@ CELLS = len(PRIORS.centers)
 
 
 def truth(valid):
-    return PaddedTruth(
-        np.array([[[20, 20, 90, 120]]], np.float32), np.zeros((1, 1), np.int64), np.array([[valid]])
-    )
+    return PaddedTruth(np.array([[[20, 20, 90, 120]]], np.float32), np.zeros((1, 1), np.int64), np.array([[valid]]))
 
 
 def test_giou_of_equal_and_of_distant_boxes():
@@ -75,7 +73,5 @@ def test_ignored_cells_are_no_negatives():
 @pytest.mark.parametrize("valid", [True, False])
 def test_legacy_loss_is_finite(valid):
     paddle.seed(1)
-    loss = PicoHeadLoss(num_classes=1)(
-        paddle.randn([1, CELLS, 1]), paddle.randn([1, CELLS, 32]), PRIORS, truth(valid)
-    )
+    loss = PicoHeadLoss(num_classes=1)(paddle.randn([1, CELLS, 1]), paddle.randn([1, CELLS, 32]), PRIORS, truth(valid))
     assert np.isfinite(loss.total.numpy())

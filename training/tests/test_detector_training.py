@@ -61,9 +61,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
     (tmp_path / "parts").mkdir()
     # As if killed after the first checkpoint: the schedule is the whole run's, only the loop ends early.
     first = DetectorTraining(config(tmp_path / "parts"), sets(), detector())
-    object.__setattr__(first, "config", config(tmp_path / "parts", steps=2))
+    first.config = config(tmp_path / "parts", steps=2)
     first.run()
-    second = DetectorTraining(config(tmp_path / "parts"), sets(), build_picodet("picodet_xs", num_classes=1))
+    second = DetectorTraining(config(tmp_path / "parts"), sets(), detector())
     assert second.step == 2
     second.run()
 
@@ -88,7 +88,8 @@ def test_frozen_stages_keep_their_weights_and_statistics(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     network = detector()
-    network.head.head_reg_list[0].bias.set_value(np.full(32, np.nan, np.float32))
+    for predictor in network.head.head_reg_list:
+        predictor.bias.set_value(np.full(32, np.nan, np.float32))
     training = DetectorTraining(config(tmp_path), sets(), network)
     with pytest.raises(FloatingPointError, match=r"optimizer\.rate"):
         training.run()

@@ -48,16 +48,12 @@ def _measure(config: DetectorTrainingConfig, checkpoint: Path, target: Path | No
     for data in config.evaluation:
         metrics = asdict(evaluate(detector, data, config.size, config.output / "cache"))
         print(data.name, *(f"{name}={value:.3f}" for name, value in metrics.items()), flush=True)
-        accuracy += [
-            Accuracy(data=data.name, metric=name, value=round(value, 4)) for name, value in metrics.items()
-        ]
+        accuracy += [Accuracy(data=data.name, metric=name, value=round(value, 4)) for name, value in metrics.items()]
     if target is not None:
         _export(config, detector, accuracy, target)
 
 
-def _export(
-    config: DetectorTrainingConfig, detector: PicoDet, accuracy: list[Accuracy], target: Path
-) -> None:
+def _export(config: DetectorTrainingConfig, detector: PicoDet, accuracy: list[Accuracy], target: Path) -> None:
     bundle = config.bundle
     written = export_bundle(
         detector,

@@ -128,8 +128,10 @@ class GIoULoss:
 
     def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compare boxes [n, 4] x1, y1, x2, y2; without reduction the loss is [n, 1]."""
-        intersection = _area(paddle.maximum(pred[:, :2], target[:, :2]), paddle.minimum(pred[:, 2:], target[:, 2:]))
-        enclosing = _area(paddle.minimum(pred[:, :2], target[:, :2]), paddle.maximum(pred[:, 2:], target[:, 2:]))
+        corners = paddle.stack([pred, target])
+        lowest, highest = corners.min(axis=0), corners.max(axis=0)
+        intersection = _area(highest[:, :2], lowest[:, 2:])
+        enclosing = _area(lowest[:, :2], highest[:, 2:])
         union = _area(pred[:, :2], pred[:, 2:]) + _area(target[:, :2], target[:, 2:]) - intersection + self.eps
         enclosing = enclosing + self.eps
         giou = intersection / union - (enclosing - union) / enclosing

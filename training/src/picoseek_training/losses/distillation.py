@@ -27,7 +27,7 @@ class DMLLoss:
         """Compare outputs [n, C] with outputs [n, C]."""
         p, q = self._probability(x), self._probability(target)
         log_ratio = paddle.log((q + self.eps) / (p + self.eps))
-        divergence = 0.5 * x.shape[-1] * (q * log_ratio - p * log_ratio)
+        divergence: Tensor = 0.5 * x.shape[-1] * (q * log_ratio - p * log_ratio)
         return divergence.sum(axis=-1).mean() if self.sum_across_class_dim else divergence.mean()
 
     def _probability(self, x: Tensor) -> Tensor:
@@ -59,7 +59,8 @@ class KLDivLoss:
         """Compare logits [n, C] with logits [n, C]."""
         log_p = F.log_softmax(student / self.temperature, axis=1)
         q = F.softmax(teacher / self.temperature, axis=1)
-        return F.kl_div(log_p, q, reduction="sum") * self.temperature**2 / student.shape[0]
+        loss: Tensor = F.kl_div(log_p, q, reduction="sum") * self.temperature**2 / student.shape[0]
+        return loss
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class DKDLoss:
             F.softmax(teacher / self.temperature + MASKED * one_hot, axis=1),
             reduction="sum",
         )
-        return (self.alpha * target + self.beta * others) * self.temperature**2 / student.shape[0]
+        loss: Tensor = (self.alpha * target + self.beta * others) * self.temperature**2 / student.shape[0]
+        return loss
 
 
 def _target_and_rest(probability: Tensor, one_hot: Tensor) -> Tensor:

@@ -85,4 +85,5 @@ class DCHLoss:
         inner = first @ second.t()
         norms = first.norm(axis=1).unsqueeze(1) * second.norm(axis=1).unsqueeze(0)
         cosine = (inner / norms.clip(min=1e-4)).clip(max=0.99)
-        return (1.0 - cosine) * (first.shape[1] / 2.0)
+        distance: Tensor = (1.0 - cosine) * (first.shape[1] / 2.0)
+        return distance

@@ -59,21 +59,21 @@ class ShardWriter:
         with self._index.lock, translated(self._database.path):
             outcomes: list[Outcome] = []
             revision = before = self._index.snapshot.revision
-            effect = Effect()
+            effects: list[Effect] = []
             staged = None
             try:
                 with transaction(self._database.writer):
                     if self._documents.applied() != before:
                         raise corrupt(self._database.path, "it is not at the revision that was written last")
                     for write in writes:
-                        outcome, change = self._apply_one(write, revision)
+                        outcome, effect = self._apply_one(write, revision)
                         outcomes.append(outcome)
-                        if change is not None and isinstance(outcome, WriteResult):
+                        if effect is not None and isinstance(outcome, WriteResult):
                             revision = outcome.revision
-                            effect = effect.then(change)
+                            effects.append(effect)
                     if revision != before:
                         self._documents.mark_applied(revision)
-                        staged = self._index.stage(effect, revision)
+                        staged = self._index.stage(Effect.of_all(effects), revision)
             except BaseException:
                 self._index.discard()
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,15 +80,18 @@ class Effect:
     removed: list[int] = field(default_factory=lambda: list[int]())
     """Numbers of versions that are gone."""
 
-    def then(self, later: Effect) -> Effect:
-        """Return the effect of this write and a later one together."""
-        added = self.added + later.added
-        removed = self.removed + later.removed
+    @classmethod
+    def of_all(cls, effects: Iterable[Effect]) -> Effect:
+        """Return what several writes, one after the other, have changed in the end."""
+        together = cls()
+        for effect in effects:
+            together.added += effect.added
+            together.removed += effect.removed
         # What came and went within is of no concern to anybody.
-        passing = {stored.row for stored in added}.intersection(removed)
-        return Effect(
-            [stored for stored in added if stored.row not in passing],
-            [row for row in removed if row not in passing],
+        passing = {stored.row for stored in together.added}.intersection(together.removed)
+        return cls(
+            [stored for stored in together.added if stored.row not in passing],
+            [row for row in together.removed if row not in passing],
         )
 
 

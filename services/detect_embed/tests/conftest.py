@@ -1,0 +1,99 @@
+"""A real service process with the models that ship, for tests that only ask."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+import waiting
+from picoseek_chassis.health_probe import probe
+from picoseek_protos.v1 import detect_embed_service_pb2_grpc
+
+START_WITHIN_S = 180.0
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A detect_embed process that serves."""
+
+    address: str
+    """host:port."""
+    process: subprocess.Popen[bytes]
+    """Its front process."""
+    log: Path
+    """What it wrote."""
+
+    def engine_pids(self) -> dict[str, int]:
+        """Return the newest engine process of each model by its name, as the log tells."""
+        pids: dict[str, int] = {}
+        for line in self.log.read_text().splitlines():
+            if " ready: process " in line:
+                name = line.split("engine ")[-1].split("/")[0]
+                pids[name] = int(line.split("ready: process ")[1].split(",")[0])
+        return pids
+
+    def wait_until_serving(self) -> None:
+        """Return when the service says that it serves; fail when it has ended."""
+        waiting.until(
+            lambda: self.process.poll() is not None or probe(self.address, "", 2.0) is None, within_s=START_WITHIN_S
+        )
+        assert self.process.poll() is None, self.log.read_text()
+
+
+def _start(folder: Path, output: IO[bytes]) -> RunningService:
+    port = waiting.free_port()
+    command = [sys.executable, "-m", "picoseek_detect_embed", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=output, stderr=output)
+    return RunningService(f"127.0.0.1:{port}", process, folder / "log")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One service for the whole run; tests that harm it take `own_service`."""
+    folder = tmp_path_factory.mktemp("detect-embed")
+    with (folder / "log").open("wb") as output:
+        running = _start(folder, output)
+        try:
+            running.wait_until_serving()
+            yield running
+        finally:
+            running.process.terminate()
+            running.process.wait(60)
+
+
+@pytest.fixture
+def own_service(tmp_path: Path) -> Iterator[RunningService]:
+    """A service of the test's own."""
+    with (tmp_path / "log").open("wb") as output:
+        running = _start(tmp_path, output)
+        try:
+            running.wait_until_serving()
+            yield running
+        finally:
+            if running.process.poll() is None:
+                running.process.terminate()
+            running.process.wait(60)
+
+
+@pytest.fixture
+def stub(service: RunningService) -> Iterator[Any]:
+    """The service's stub."""
+    with grpc.insecure_channel(service.address) as channel:
+        yield detect_embed_service_pb2_grpc.DetectEmbedServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A PNG of a bright disc and a square on a dark ground, 320 x 240 px."""
+    pixels = np.full((240, 320, 3), 40, np.uint8)
+    cv2.circle(pixels, (100, 120), 60, (40, 60, 230), -1)
+    cv2.rectangle(pixels, (200, 60), (290, 180), (230, 190, 40), -1)
+    return cv2.imencode(".png", pixels)[1].tobytes()
