@@ -19,7 +19,11 @@ from grpc_tools import protoc
 
 
 def _generate(protos: Path, target: str) -> None:
-    files = [str(path.relative_to(protos)) for folder in ("picoseek/v1", "google") for path in (protos / folder).rglob("*.proto")]
+    files = [
+        str(path.relative_to(protos))
+        for folder in ("picoseek/v1", "google")
+        for path in (protos / folder).rglob("*.proto")
+    ]
     includes = [f"--proto_path={protos}", f"--proto_path={resources.files('grpc_tools') / '_proto'}"]
     if protoc.main(["protoc", *includes, f"--python_out={target}", f"--grpc_python_out={target}", *files]) != 0:
         raise SystemExit("protoc refused the contract")
@@ -34,11 +38,8 @@ def main(protos: Path, detect_embed_address: str, search_address: str, picture: 
     """Embed a picture, write it to a new collection, find it again, and print what came back."""
     with tempfile.TemporaryDirectory() as target:
         _generate(protos, target)
-        # google.rpc comes from the vendored files here, google.protobuf from the runtime.
+        # google is a namespace package: google.rpc comes from here, google.protobuf from the runtime.
         sys.path.insert(0, target)
-        import google
-
-        google.__path__.insert(0, f"{target}/google")  # type: ignore[attr-defined]
         pictures = importlib.import_module("picoseek.v1.detect_embed_pb2")
         searching = importlib.import_module("picoseek.v1.search_pb2")
         collections = importlib.import_module("picoseek.v1.collection_pb2")

@@ -421,8 +421,8 @@ def test_one_item_with_many_references_does_not_hide_the_others(gallery: Collect
     far = [document_of(f"far{number}", [0.1, 1, number, 0, 0, 0, 0, 0], item=f"far{number % 3}") for number in range(9)]
     upsert(gallery, near + far)
     query = np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.float32)
-    for limit, expected in ((1, 4), (2, 8), (30, 39)):
-        found = gallery.search(Query(query, 50, False, 16, None, limit), "", None).found
+    for k, limit, expected in ((4, 1, 4), (50, 1, 4), (8, 2, 8), (50, 2, 8), (50, 30, 39)):
+        found = gallery.search(Query(query, k, False, 16, None, limit), "", None).found
         assert len(found.ids) == expected
         assert max(found.items.count(item) for item in found.items) <= limit
         assert {"near", "far0", "far1", "far2"} == set(found.items)

@@ -352,3 +352,53 @@ def test_a_collection_that_cannot_be_read_is_not_healthy_and_the_others_are(
         assert list(client.find(next(name for name in healthy if healthy[name]), [axis(0)], k=1).ids) == ["a"]
         listed = client.collections.ListCollections(collection_pb2.ListCollectionsRequest(), timeout=WITHIN_S)
         assert [collection.name for collection in listed.collections] == ["broken", "sound"]
+
+
+def test_callers_that_go_away_leave_nothing_behind(
+    search_process: Callable[..., Any],
+    client_of: Callable[..., Any],
+    document_of: Make,
+    reason_of: ReasonOf,
+    space: str,
+) -> None:
+    process = search_process(environment={"PICOSEEK_SEARCH_MAX_WAITING_QUERIES": "64"})
+    with process.channel() as channel:
+        client = client_of(channel)
+        client.create(name="g")
+        vector = document_of("a", axis(0)).vector
+        search = search_pb2.SearchRequest(collection="g", space=space, vectors=vector, queries=1, k=1)
+        calls = []
+        for number in range(300):
+            document = document_of(f"d{number}", axis(number))
+            upsert = search_pb2.UpsertRequest(collection="g", space=space, documents=[document])
+            calls.append(client.search.Upsert.future(upsert, timeout=0.02))
+            calls.append(client.search.Search.future(search, timeout=0.02))
+            if number % 3 == 0:
+                calls[-1].cancel()
+                calls[-2].cancel()
+        for call in calls:
+            waiting.until(call.done, WITHIN_S)
+        # Units of work that nobody waits for any more are given back.
+        waiting.until(
+            lambda: _answered(
+                client,
+                search_pb2.SearchRequest(collection="g", space=space, vectors=vector * 64, queries=64, k=1),
+                reason_of,
+            ),
+            WITHIN_S,
+        )
+        count = client.search.Count(search_pb2.CountRequest(collection="g"), timeout=WITHIN_S)
+        finished = sum(1 for call in calls[::2] if not call.cancelled() and call.exception() is None)
+        assert finished <= count.documents <= 300
+    assert process.stop() == 0
+    log = process.log.read_text()
+    assert "Traceback" not in log
+    assert "never retrieved" not in log
+
+
+def _answered(client: Any, request: search_pb2.SearchRequest, reason_of: ReasonOf) -> bool:
+    error = client.search.Search.future(request, timeout=WITHIN_S).exception()
+    if error is None:
+        return True
+    assert reason_of(error)[1] == "OVERLOADED"
+    return False

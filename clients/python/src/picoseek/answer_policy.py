@@ -70,9 +70,7 @@ class AnswerPolicy:
             once += apart
         return _suppress(once, sureness, self.other_label_iou)
 
-    def _unexplained(
-        self, unknown: list[RecognizedObject], known: list[RecognizedObject]
-    ) -> list[RecognizedObject]:
+    def _unexplained(self, unknown: list[RecognizedObject], known: list[RecognizedObject]) -> list[RecognizedObject]:
         apart = [found for found in unknown if not self._lies_in(found, known)]
         return _suppress(apart, lambda found: found.detector_score, self.other_label_iou)
 

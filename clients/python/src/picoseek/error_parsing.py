@@ -56,7 +56,8 @@ def _plain(error: grpc.aio.AioRpcError, service: str, address: str) -> errors.Pi
     code = error.code()
     details = error.details() or code.name
     if code is grpc.StatusCode.UNAVAILABLE:
-        message = f"{service} cannot be reached at {address}; is it running? `picoseek serve` starts it ({details.rpartition(': ')[2]})"
+        cause = details.rpartition(": ")[2]
+        message = f"{service} cannot be reached at {address}; is it running? `picoseek serve` starts it ({cause})"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"{service} at {address} did not answer in time; allow more time or ask for less at once"
     else:

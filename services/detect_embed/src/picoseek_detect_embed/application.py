@@ -12,7 +12,7 @@ import grpc.aio
 from picoseek_bundle import Bundle, Task, default_bundle, load_bundle
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import Application
-from picoseek_protos.v1 import detect_embed_service_pb2_grpc
+from picoseek_protos.v1 import detect_embed_service_pb2, detect_embed_service_pb2_grpc
 
 from picoseek_detect_embed.models.catalogue import Catalogue
 from picoseek_detect_embed.models.served_model import ModelState
@@ -24,7 +24,8 @@ from picoseek_detect_embed.settings import DetectEmbedSettings
 from picoseek_detect_embed.transport.limits import CallLimits
 from picoseek_detect_embed.transport.servicer import DetectEmbedServicer
 
-_SERVICE = "picoseek.v1.DetectEmbedService"
+# From the descriptor, which reflection finds only when its module is loaded.
+_SERVICE = detect_embed_service_pb2.DESCRIPTOR.services_by_name["DetectEmbedService"].full_name
 
 
 def load_bundles(settings: DetectEmbedSettings) -> list[Bundle]:

@@ -10,7 +10,12 @@ import grpc.aio
 from picoseek_chassis.errors import ServiceError
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import Application
-from picoseek_protos.v1 import collection_service_pb2_grpc, search_service_pb2_grpc
+from picoseek_protos.v1 import (
+    collection_service_pb2,
+    collection_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
 
 from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.options import EngineOptions
@@ -21,7 +26,11 @@ from picoseek_search.transport.collection_servicer import CollectionServicer
 from picoseek_search.transport.limits import Limits
 from picoseek_search.transport.search_servicer import Admissions, SearchServicer
 
-_SERVICES = ("picoseek.v1.SearchService", "picoseek.v1.CollectionService")
+# From the descriptors, which reflection finds only when their modules are loaded.
+_SERVICES = (
+    search_service_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
+    collection_service_pb2.DESCRIPTOR.services_by_name["CollectionService"].full_name,
+)
 
 
 def make_application(settings: SearchSettings) -> Application:

@@ -10,7 +10,7 @@ from picoseek_chassis.settings import ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-DEFAULT_PORT = 50062
+DEFAULT_PORT = 7072
 """Port that the service listens on if none is given."""
 
 
@@ -24,7 +24,7 @@ class SearchSettings(ServiceSettings):
     data_dir: Path = Path("picoseek-data")
     """Directory of the collections; made if it is not there. One process at a time uses it."""
 
-    search_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
+    search_threads: Annotated[int, Field(ge=1, le=256)] = len(os.sched_getaffinity(0))
     """Searches that run at a time, each on one core."""
     read_threads: Annotated[int, Field(ge=1, le=64)] = 2
     """Calls of Get, List and Count that run at a time."""

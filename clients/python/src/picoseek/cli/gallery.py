@@ -31,9 +31,7 @@ def gallery() -> None:
 @click.option("--strict", is_flag=True, help="Exit with status 1 if any picture was skipped.")
 @json_option
 @connection_options
-def import_(
-    config: ConnectionConfig, path: Path, name: str, embedder: str, strict: bool, as_json: bool
-) -> None:
+def import_(config: ConnectionConfig, path: Path, name: str, embedder: str, strict: bool, as_json: bool) -> None:
     """Add the pictures of PATH: a folder with a folder a class, or a CSV file `path,label`.
 
     What is there unchanged is passed over, so an import that was cut off goes on where it was. A picture that cannot

@@ -23,7 +23,6 @@ from picoseek.picture_file import decode_picture, write_picture
 from picoseek.recognition import Recognition
 from picoseek.recognition_json import recognition_json
 
-
 _READABLE_SIDE = 480
 
 
