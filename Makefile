@@ -67,7 +67,7 @@ lint: $(VENV)/.dev ## Check style, types, layers, the contract and the image fil
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy $(TYPED) demo
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against contract.binpb
 	$(BIN)/hadolint deploy/images/*.Dockerfile

@@ -25,7 +25,10 @@ def covers(file: GoldenFile) -> bool:
 def check(file: GoldenFile, comparison: Comparison) -> None:
     detector = build_picodet(_name(file), file.meta["num_classes"], NmsConfig(**file.meta.get("nms", {})))
     fill_network(detector, file.meta)
-    detector.eval()
+    if file.in_training_mode:
+        detector.train()
+    else:
+        detector.eval()
     image = paddle.to_tensor(network_input(file.meta["seed"], file.meta["shape"]))
     with paddle.no_grad():
         with recorded(detector, {"backbone", "neck"}) as parts:

@@ -26,6 +26,11 @@ class GoldenFile:
     arrays: dict[str, Array]
     """Everything else, by key."""
 
+    @property
+    def in_training_mode(self) -> bool:
+        """Whether BatchNorm used the statistics of the batch."""
+        return str(self.meta.get("mode", "eval")).startswith("train")
+
     def has(self, *keys: str) -> bool:
         return all(key in self.arrays for key in keys)
 

@@ -93,8 +93,12 @@ def test_the_whole_picture_equals_a_region_that_covers_it(stub: Any, picture: by
         (detect_embed_pb2.WHOLE_PICTURE_NEVER, []),
     ],
 )
-def test_the_whole_picture_is_a_fallback_or_nothing(stub: Any, picture: bytes, policy: Any, expected: list[int]) -> None:
-    (result,) = stub.DetectEmbed(_request(picture, score_threshold=1.0, whole_picture=policy), timeout=TIMEOUT_S).results
+def test_the_whole_picture_is_a_fallback_or_nothing(
+    stub: Any, picture: bytes, policy: Any, expected: list[int]
+) -> None:
+    (result,) = stub.DetectEmbed(
+        _request(picture, score_threshold=1.0, whole_picture=policy), timeout=TIMEOUT_S
+    ).results
     assert [found.source for found in result.objects] == expected
 
 

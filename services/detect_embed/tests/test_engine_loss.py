@@ -83,5 +83,3 @@ def test_a_stopped_service_ends_its_engines_and_says_so(own_service: Any) -> Non
     assert own_service.process.wait(60) == 0
     assert not any(map(_alive, engines))
     assert probe(own_service.address, "", 1.0) is not None
-
-

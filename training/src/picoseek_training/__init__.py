@@ -1,0 +1,1 @@
+"""Networks, losses, data, distillation, training and export of PicoSeek models."""

@@ -17,14 +17,11 @@ _LOG = logging.getLogger(__name__)
 _DETAILS_KEY = "grpc-status-details-bin"
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # generic in the type stubs only
     _Handler = grpc.RpcMethodHandler[Any, Any]
-    _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
-else:  # generic in the type stubs only
-    _Interceptor = grpc.aio.ServerInterceptor
 
 
-class ErrorInterceptor(_Interceptor):
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Answers a ServiceError as the status it stands for, anything unforeseen as INTERNAL with a number to look for."""
 
     async def intercept_service(

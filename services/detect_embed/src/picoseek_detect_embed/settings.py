@@ -97,9 +97,7 @@ class DetectEmbedSettings(ServiceSettings):
         if self.max_pending_pictures < self.max_pictures_per_call:
             raise ValueError("max_pending_pictures must be at least max_pictures_per_call")
         if self.max_pending_crops < self.max_pictures_per_call * (self.max_regions_per_picture + 1):
-            raise ValueError(
-                "max_pending_crops must be at least max_pictures_per_call x (max_regions_per_picture + 1)"
-            )
+            raise ValueError("max_pending_crops must be at least max_pictures_per_call x (max_regions_per_picture + 1)")
         if self.stream_in_flight > self.max_stream_in_flight:
             raise ValueError("stream_in_flight must be at most max_stream_in_flight")
         if not self.gpus:

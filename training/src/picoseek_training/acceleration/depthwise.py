@@ -1,7 +1,8 @@
 """Depthwise convolution for training on a CPU, compiled by Numba.
 
-Paddle's own kernels take 67 ms forward and backward for 256 channels of 8x8, kernel 5x5, batch 32, on one core; these take
-a tenth. Inside, channels come last, so that every inner loop runs over consecutive memory.
+Paddle's own kernels take most of a training step on a CPU; with these a step of PP-LCNetV2 x0.5 takes about half as
+long (one core, measured side by side). Inside, channels come last, so that every inner loop runs over consecutive
+memory.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from paddle.autograd import PyLayer
 Array = NDArray[np.float32]
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(fastmath=True, nogil=True, cache=True)
 def _pad_channels_last(x: Array, padding: int) -> Array:
     count, channels, height, width = x.shape
     out = np.zeros((count, height + 2 * padding, width + 2 * padding, channels), np.float32)
@@ -30,7 +31,7 @@ def _pad_channels_last(x: Array, padding: int) -> Array:
     return out
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(fastmath=True, nogil=True, cache=True)
 def _channels_first(x: Array, padding: int) -> Array:
     count, height, width, channels = x.shape
     out = np.empty((count, channels, height - 2 * padding, width - 2 * padding), np.float32)
@@ -42,7 +43,7 @@ def _channels_first(x: Array, padding: int) -> Array:
     return out
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(fastmath=True, nogil=True, cache=True)
 def _forward(x: Array, weight: Array, stride: int, height: int, width: int) -> Array:
     count, channels, size = x.shape[0], x.shape[3], weight.shape[0]
     out = np.zeros((count, height, width, channels), np.float32)
@@ -58,7 +59,7 @@ def _forward(x: Array, weight: Array, stride: int, height: int, width: int) -> A
     return out
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(fastmath=True, nogil=True, cache=True)
 def _backward(x: Array, weight: Array, gradient: Array, stride: int) -> tuple[Array, Array]:
     count, height, width, channels = gradient.shape
     size = weight.shape[0]
@@ -78,7 +79,7 @@ def _backward(x: Array, weight: Array, gradient: Array, stride: int) -> tuple[Ar
     return x_gradient, weight_gradient
 
 
-class _DepthwiseConvolution(PyLayer):  # type: ignore[misc]
+class _DepthwiseConvolution(PyLayer):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
         padded = _pad_channels_last(x.numpy(), padding)
@@ -105,12 +106,16 @@ class CompiledDepthwise(nn.Layer):
         """Take over a convolution with one filter a channel, square kernels and no bias."""
         super().__init__()
         self.weight = original.weight
-        self._stride = int(original._stride[0])
-        self._padding = int(original._padding if isinstance(original._padding, int) else original._padding[0])
+        self._stride = _first(original._stride)
+        self._padding = _first(original._padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve [N, C, H, W]."""
         return _DepthwiseConvolution.apply(x, self.weight, self._stride, self._padding)
+
+
+def _first(value: Any) -> int:
+    return int(value if isinstance(value, int) else value[0])
 
 
 def compile_depthwise(network: nn.Layer) -> int:

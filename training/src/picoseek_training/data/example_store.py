@@ -1,4 +1,4 @@
-"""Examples decoded, cropped and stretched to one square size, kept on disk so that training does not decode them again."""
+"""Examples decoded, cropped and stretched to one square size, kept on disk so that training decodes them once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Training views: crop, turn, mirror, frame and light changes that are drawn once and can be rendered at any size.
 
-Teacher and student see the same view at their own sizes, and a view never changes, so that a teacher's answers to it can
-be stored.
+Teacher and student see the same view at their own sizes, and a view never changes, so that a teacher's answers to it
+can be stored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ViewConfig:
 
 @dataclass(frozen=True)
 class View:
-    """One drawn view: a map from the unit square of the view to the unit square of the picture, and a change of colour."""
+    """One drawn view: a map from the view's unit square to the picture's, and a change of colour."""
 
     matrix: NDArray[np.float64]
     """[2, 3]: picture coordinates (x, y) = matrix @ (u, v, 1), all from 0 to 1."""

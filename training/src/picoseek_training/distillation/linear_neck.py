@@ -1,4 +1,4 @@
-"""A linear neck on a frozen network's features, learned from labels in minutes: a better teacher than the raw features."""
+"""A linear neck on a frozen network's features, learned from labels in minutes: a better teacher than the features."""
 
 from __future__ import annotations
 
@@ -93,9 +93,12 @@ def learn_linear_neck(
             schedule.step()
         progress(epoch + 1, config.epochs)
     bn = neck.feat_bn
-    factor = bn.weight.numpy() / np.sqrt(bn._variance.numpy() + bn._epsilon)
-    weight = projection.weight.numpy() * factor * np.float32(scale)
-    return LinearNeck(weight, bn.bias.numpy() - bn._mean.numpy() * factor)
+    scales, shifts, means, variances = (
+        np.asarray(tensor, dtype=np.float32) for tensor in (bn.weight, bn.bias, bn._mean, bn._variance)
+    )
+    factor = scales / np.sqrt(variances + np.float32(bn._epsilon))
+    weight = np.asarray(projection.weight, dtype=np.float32) * factor * np.float32(scale)
+    return LinearNeck(weight, shifts - means * factor)
 
 
 def _batches(count: int, config: LinearNeckConfig, epoch: int) -> Iterator[NDArray[np.int64]]:

@@ -82,8 +82,8 @@ def teacher_view_features(
 ) -> Features:
     """Return the features [views, N, D] of views 0 … views - 1 of all N examples, mapped from disk.
 
-    What is missing is computed; an interrupted call goes on at the last finished batch. `progress` receives the finished
-    and the total number of pictures.
+    What is missing is computed; an interrupted call goes on at the last finished batch. `progress` receives the
+    finished and the total number of pictures.
     """
     count = len(store)
     described = json.dumps(
@@ -117,4 +117,4 @@ def teacher_view_features(
 
 
 def _fingerprint(store: Pictures) -> str:
-    return hashlib.sha256(np.ascontiguousarray(store[:: max(1, len(store) // 64), ::16, ::16])).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(store[:: max(1, len(store) // 64), ::16, ::16]).data).hexdigest()

@@ -58,14 +58,10 @@ class ViewSampler:
         views = rng.integers(len(self._targets), size=size)
         rows = rng.integers(len(self._pictures), size=size)
         rendered = [
-            render_view(
-                self._pictures[row], draw_view(self._config, view_seed(self._seed, int(row), int(view))), side
-            )
+            render_view(self._pictures[row], draw_view(self._config, view_seed(self._seed, int(row), int(view))), side)
             for view, row in zip(views, rows, strict=True)
         ]
-        return Batch(
-            normalised(np.stack(rendered)), self._targets[views, rows].astype(np.float32), self._classes[rows]
-        )
+        return Batch(normalised(np.stack(rendered)), self._targets[views, rows].astype(np.float32), self._classes[rows])
 
 
 def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

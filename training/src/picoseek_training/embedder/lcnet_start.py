@@ -1,8 +1,9 @@
 """Start of PP-LCNetV2 (scale 0.5, base depths) from official PP-LCNet x1.0 weights.
 
-The two networks have the same widths and depths but different activations, attention and pointwise splits. Depthwise kernels
-and their BatchNorm scales are copied; every pointwise convolution is fitted by least squares, block after block, so that the
-new block fed with the new network's maps gives the old block's outputs. Statistics are those of the given pictures.
+The two networks have the same widths and depths but different activations, attention and pointwise splits. Depthwise
+kernels and their BatchNorm scales are copied; every pointwise convolution is fitted by least squares, block after
+block, so that the new block fed with the new network's maps gives the old block's outputs. Statistics are those of the
+given pictures.
 """
 
 from __future__ import annotations
@@ -40,14 +41,17 @@ def start_from_lcnet(student: PPLCNetV2, source: PPLCNet, pictures: NDArray[np.f
     student.eval()
     source.eval()
     old_blocks = [block for name in source.stage_channels for block in getattr(source, name)]
-    new_blocks = [student.stem[1], *(block for stage in student.stages for block in stage)]
+    new_blocks = [student.stem[1], *(block for stage in _children(student.stages) for block in _children(stage))]
     if len(old_blocks) != len(new_blocks):
         raise ValueError(f"the source has {len(old_blocks)} blocks, the student {len(new_blocks)}")
     batch = paddle.to_tensor(pictures)
     old_map = source.conv1(batch)
-    _copy_conv_bn(source.conv1, student.stem[0], batch)
-    new_map = student.stem[0](batch)
+    stem = student.stem[0]
+    assert isinstance(stem, ConvBNAct)
+    _copy_conv_bn(source.conv1, stem, batch)
+    new_map = stem(batch)
     for old, new in zip(old_blocks, new_blocks, strict=True):
+        assert isinstance(new, RepDepthwiseSeparable)
         old_map, new_map = _fit_block(old, new, old_map, new_map)
 
 
@@ -55,6 +59,7 @@ def _fit_block(
     old: DepthwiseSeparable, new: RepDepthwiseSeparable, old_map: Tensor, new_map: Tensor
 ) -> tuple[Tensor, Tensor]:
     depthwise = new.dw_conv_list[0] if new.is_rep else new.dw_conv
+    assert isinstance(depthwise, ConvBNAct)
     # The ShiTu variant keeps the resolution where the original halves it.
     old.dw_conv.conv._stride = depthwise.conv._stride
     old_hidden = old.dw_conv(old_map) if old.se is None else old.se(old.dw_conv(old_map))
@@ -82,26 +87,32 @@ def _copy_conv_bn(old: ConvBNAct, new: ConvBNAct, inputs: Tensor) -> None:
     kernel = old.conv.weight.numpy()
     margin = (new.conv.weight.shape[-1] - kernel.shape[-1]) // 2
     new.conv.weight.set_value(np.pad(kernel, ((0, 0), (0, 0), (margin, margin), (margin, margin))))
-    new.bn.weight.set_value(old.bn.weight)
-    new.bn.bias.set_value(old.bn.bias)
     outputs = new.conv(inputs)
-    new.bn._mean.set_value(outputs.mean(axis=[0, 2, 3]))
-    new.bn._variance.set_value(outputs.var(axis=[0, 2, 3], unbiased=False))
+    new.bn.set_state_dict(
+        {
+            **old.bn.state_dict(),
+            "_mean": outputs.mean(axis=[0, 2, 3]),
+            "_variance": outputs.var(axis=[0, 2, 3], unbiased=False),
+        }
+    )
 
 
 def _set_pointwise(layer: ConvBNAct, weight: Matrix, bias: Matrix, inputs: Matrix) -> None:
     """Make conv and BatchNorm together equal to inputs @ weight + bias, with true statistics in the BatchNorm."""
     outputs = inputs @ weight
     mean, variance = outputs.mean(axis=0), outputs.var(axis=0)
+    layer.conv.weight.set_value(weight.T[:, :, None, None].astype(np.float32))
     values = {
-        layer.conv.weight: weight.T[:, :, None, None],
-        layer.bn._mean: mean,
-        layer.bn._variance: variance,
-        layer.bn.weight: np.sqrt(variance + layer.bn._epsilon),
-        layer.bn.bias: bias + mean,
+        "weight": np.sqrt(variance + layer.bn._epsilon),
+        "bias": bias + mean,
+        "_mean": mean,
+        "_variance": variance,
     }
-    for parameter, value in values.items():
-        parameter.set_value(value.astype(np.float32))
+    layer.bn.set_state_dict({name: paddle.to_tensor(value.astype(np.float32)) for name, value in values.items()})
+
+
+def _children(layer: nn.Layer) -> list[nn.Layer]:
+    return list(layer.children())
 
 
 def _open(attention: SqueezeExcitation) -> None:

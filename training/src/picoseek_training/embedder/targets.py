@@ -31,7 +31,9 @@ class TeacherSpace:
 
     def __call__(self, features: NDArray[np.float16] | Matrix) -> Matrix:
         """Return targets [N, dimension] of teacher features [N, D]."""
-        return unit_rows(_joined(features, self._neck, self._mean, self._raw, self._raw_weight) @ self._projection)
+        joined = _joined(features, self._neck, self._mean, self._raw, self._raw_weight)
+        targets: Matrix = np.asarray(joined @ self._projection, dtype=np.float32)
+        return unit_rows(targets)
 
 
 def learn_teacher_space(
@@ -77,7 +79,8 @@ def _joined(
     features: NDArray[np.float16] | Matrix, neck: LinearNeck, mean: Matrix, raw: Matrix, raw_weight: float
 ) -> Matrix:
     plain = np.asarray(features, dtype=np.float32)
-    return np.hstack([unit_rows(neck(plain)), np.float32(raw_weight) * unit_rows((plain - mean) @ raw)])
+    unnamed: Matrix = np.asarray((plain - mean) @ raw, dtype=np.float32)
+    return np.hstack([unit_rows(neck(plain)), np.float32(raw_weight) * unit_rows(unnamed)])
 
 
 def _principal(rows: Matrix) -> Matrix:

@@ -82,7 +82,7 @@ class EmbedderTraining:
         targets = np.stack([space(view).astype(np.float16) for view in features])
         self._sampler = ViewSampler(pictures, targets, classes.classes, config.view, config.seed)
         self.embedder = Embedder(config.student)
-        if not paddle.is_compiled_with_cuda():
+        if not paddle.device.is_compiled_with_cuda():
             compile_depthwise(self.embedder)
         self._head = CosineHead(config.student.dimension, classes.count, margin=0.0, scale=1.0)
         self._classification = DomainCrossEntropy(classes.class_domains, config.loss.smoothing)
@@ -183,7 +183,7 @@ class EmbedderTraining:
         rows = np.random.default_rng(self.config.seed).permutation(len(pictures))[:_CALIBRATION_PICTURES]
         side = self.config.phases[0].side
         start_from_lcnet(plain.backbone, source, normalised(_resized(pictures[np.sort(rows)], side)))
-        self.embedder.set_state_dict(_state(plain))
+        self.embedder.set_state_dict(plain.state_dict())
 
     def _save(self) -> None:
         checkpoint.save(
@@ -209,7 +209,7 @@ class EmbedderTraining:
 
     def _evaluate(self, side: int) -> None:
         averaged = Embedder(self.config.student)
-        averaged.set_state_dict(self._ema.averaged())
+        averaged.set_state_dict({key: paddle.to_tensor(value) for key, value in self._ema.averaged().items()})
         for task in self._tasks:
             score = score_task(averaged, task, side, self.config)
             self._log({"phase": self._phase, "step": self._step, "evaluation": task.name, "recall_at_1": score})

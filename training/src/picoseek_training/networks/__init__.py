@@ -1,0 +1,1 @@
+"""Networks with the official state-dict names."""

@@ -1,6 +1,6 @@
 """Building blocks shared by PP-LCNet, PP-LCNetV2 and the networks built on them.
 
-Sub-layers carry the attribute names of PaddleClas (`conv`, `bn`, `conv1`, `conv2`), so that official state dicts load by name.
+Sub-layers carry the attribute names of PaddleClas (`conv`, `bn`, `conv1`, `conv2`): official state dicts load by name.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ConvBNAct(nn.Layer):
 
 
 class SqueezeExcitation(nn.Layer):
-    """Channel attention (Hu et al. 2018): x * gate(conv2(relu(conv1(mean of x)))), a quarter of the channels in between."""
+    """Channel attention (Hu et al. 2018): x * gate(conv2(relu(conv1(mean of x)))), a quarter as wide in between."""
 
     def __init__(self, channels: int, gate: Gate) -> None:
         super().__init__()

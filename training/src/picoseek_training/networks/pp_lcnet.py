@@ -1,4 +1,4 @@
-"""PP-LCNet v1 (Cui et al. 2021, arXiv:2109.15099) at every scale: classifier, feature extractor and detection backbone."""
+"""PP-LCNet v1 (Cui et al. 2021, arXiv:2109.15099): classifier, feature extractor and detection backbone."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ class DepthwiseSeparable(nn.Layer):
             activation=activation,
         )
         self.se = SqueezeExcitation(in_channels, "hardsigmoid") if spec.squeeze_excitation else None
-        self.pw_conv = ConvBNAct(
-            in_channels, make_divisible(spec.out_channels * scale), 1, activation=activation
-        )
+        self.pw_conv = ConvBNAct(in_channels, make_divisible(spec.out_channels * scale), 1, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dw_conv(x)
@@ -88,9 +86,7 @@ class PPLCNetTrunk(nn.Layer):
         self.conv1 = ConvBNAct(3, make_divisible(STEM_CHANNELS * scale), 3, stride=2, activation=activation)
         for name, specs in STAGES.items():
             self.add_sublayer(name, nn.Sequential(*(DepthwiseSeparable(s, scale, activation) for s in specs)))
-        self.stage_channels = {
-            name: make_divisible(specs[-1].out_channels * scale) for name, specs in STAGES.items()
-        }
+        self.stage_channels = {name: make_divisible(specs[-1].out_channels * scale) for name, specs in STAGES.items()}
 
     def stage_maps(self, x: Tensor) -> dict[str, Tensor]:
         """Outputs of `blocks2` … `blocks6` for a picture (N, 3, H, W); strides 2, 4, 8, 16 and 32."""

@@ -1,4 +1,4 @@
-"""PP-LCNetV2 (PaddleClas): classifier, feature extractor and its ShiTu variant, with re-parameterised depthwise branches."""
+"""PP-LCNetV2 (PaddleClas): classifier, feature extractor and ShiTu variant, with re-parameterised branches."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ class RepDepthwiseSeparable(nn.Layer):
     `re_parameterize`.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, stride: int, spec: StageSpec, branches: Branches
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, spec: StageSpec, branches: Branches) -> None:
         super().__init__()
         self.is_rep = spec.rep_branches
         self.is_repped = False
@@ -114,8 +112,9 @@ class RepDepthwiseSeparable(nn.Layer):
             return self.dw_conv(x)
         if self.is_repped:
             return F.relu(self.dw_conv(x))
-        total = self.dw_conv_list[0](x)
-        for branch in self.dw_conv_list[1:]:
+        first, *others = self.dw_conv_list.children()
+        total = first(x)
+        for branch in others:
             total = total + branch(x)
         return F.relu(total)
 
@@ -130,7 +129,8 @@ class RepDepthwiseSeparable(nn.Layer):
         """Fuse the branches into `dw_conv` and use it from now on; a plain or fused block stays as it is."""
         if self.is_rep and not self.is_repped:
             assert isinstance(self.dw_conv, nn.Conv2D)
-            fuse_branches(list(self.dw_conv_list), self.dw_conv)
+            branches = [branch for branch in self.dw_conv_list.children() if isinstance(branch, ConvBNAct)]
+            fuse_branches(branches, self.dw_conv)
             self.is_repped = True
 
 

@@ -66,8 +66,8 @@ class FCHead(nn.Layer):
 class CosineHead(nn.Layer):
     """Cosine of features (N, dimension) to one learned direction a class; the margin heads build on it.
 
-    Without a label, or in evaluation, a head returns the plain cosines (N, classes). In training it moves the cosine of the
-    target class by its margin and multiplies all of them by `scale`.
+    Without a label, or in evaluation, a head returns the plain cosines (N, classes). In training it moves the cosine of
+    the target class by its margin and multiplies all of them by `scale`.
     """
 
     def __init__(self, dimension: int, num_classes: int, margin: float, scale: float) -> None:

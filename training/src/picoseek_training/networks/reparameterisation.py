@@ -1,4 +1,4 @@
-"""Fusing parallel depthwise branches, each a convolution and a BatchNorm, into one convolution with bias (RepVGG, 2021)."""
+"""Fusing parallel depthwise branches, each convolution and BatchNorm, into one convolution with bias (RepVGG, 2021)."""
 
 from __future__ import annotations
 
@@ -53,5 +53,6 @@ def re_parameterize(network: nn.Layer) -> None:
             layer.re_parameterize()
 
 
-def _array(tensor: Tensor) -> FloatArray:
+def _array(tensor: Tensor | None) -> FloatArray:
+    assert tensor is not None
     return np.asarray(tensor.numpy(), dtype=np.float32)

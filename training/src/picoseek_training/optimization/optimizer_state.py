@@ -1,7 +1,7 @@
 """The state of an optimiser by the position of its parameters.
 
-Paddle keys it by parameter names, which count all layers that the process has made: a resumed run, which makes fewer, would not find
-its own.
+Paddle keys it by parameter names, which count all layers that the process has made: a resumed run, which makes fewer,
+would not find its own.
 """
 
 from __future__ import annotations

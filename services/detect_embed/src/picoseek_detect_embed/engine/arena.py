@@ -1,7 +1,8 @@
 """Shared memory between the service and the engine processes of one model.
 
 It is an unnamed file, so that nothing is left behind when processes are killed. It is cut into slots, one an item; a
-slot holds every input of the network. Threads of the service write a slot in place, the engine gathers slots into a batch.
+slot holds every input of the network. Threads of the service write a slot in place, the engine gathers slots into a
+batch.
 """
 
 from __future__ import annotations

@@ -30,9 +30,7 @@ class Detection:
 class Detector:
     """A detection model that is being served."""
 
-    def __init__(
-        self, bundle: Bundle, options: EngineOptions, pool: Executor, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, bundle: Bundle, options: EngineOptions, pool: Executor, on_change: Callable[[], None]) -> None:
         """Take memory; `model.run` starts the engines. See ServedModel for the arguments."""
         manifest = bundle.manifest
         assert isinstance(manifest.output, DetectorOutput)

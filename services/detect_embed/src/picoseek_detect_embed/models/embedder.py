@@ -34,9 +34,7 @@ class Vector:
 class Embedder:
     """An embedding model that is being served."""
 
-    def __init__(
-        self, bundle: Bundle, options: EngineOptions, pool: Executor, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, bundle: Bundle, options: EngineOptions, pool: Executor, on_change: Callable[[], None]) -> None:
         """Take memory; `model.run` starts the engines. See ServedModel for the arguments."""
         assert isinstance(bundle.manifest.output, EmbedderOutput)
         self.output = bundle.manifest.output

@@ -124,9 +124,7 @@ class ServedModel:
             )
             name = f"{bundle.manifest.name}/{index}"
             self._engines.append(EngineSupervisor(name, spec, self._arena, options.restart, self._changed))
-        self._batcher = Batcher(
-            self._engines, SlotPool(slots), options.buckets, split, options.batch_timeout_s
-        )
+        self._batcher = Batcher(self._engines, SlotPool(slots), options.buckets, split, options.batch_timeout_s)
         self._on_change = on_change
         self._usable = asyncio.Event()
 
@@ -208,9 +206,7 @@ class ServedModel:
             writing.add_done_callback(lambda _: loop.call_soon_threadsafe(self._batcher.release_slot, slot))
             raise
         output, entry = await self._batcher.submit(slot, deadline)
-        return Inference(
-            output, preprocess_s, max(0.0, entry.started_at - begun - preprocess_s), entry.engine_s
-        )
+        return Inference(output, preprocess_s, max(0.0, entry.started_at - begun - preprocess_s), entry.engine_s)
 
     def _changed(self) -> None:
         if self.state is ModelState.READY:

@@ -68,15 +68,11 @@ def choose_candidates(
     """
     chosen: list[Candidate] = []
     for region in regions:
-        chosen.append(
-            Candidate(len(chosen), CandidateSource.REGION, region.box, 1.0, region_id=region.id)
-        )
+        chosen.append(Candidate(len(chosen), CandidateSource.REGION, region.box, 1.0, region_id=region.id))
     for detection in detections:
         box = clip_box(detection.box, width, height)
         if box is not None:
-            chosen.append(
-                Candidate(len(chosen), CandidateSource.DETECTED, box, detection.score, detection.label)
-            )
+            chosen.append(Candidate(len(chosen), CandidateSource.DETECTED, box, detection.score, detection.label))
     if whole is WholePolicy.ALWAYS or (whole is WholePolicy.FALLBACK and not chosen):
         everything = (0.0, 0.0, float(width), float(height))
         chosen.append(Candidate(len(chosen), CandidateSource.WHOLE, everything, 1.0))

@@ -60,7 +60,5 @@ class Decoder:
         if isinstance(source, EncodedPicture):
             picture = decode_picture(source.data, self._limits)
         else:
-            picture = from_raw(
-                source.data, source.layout, source.width, source.height, source.strides, self._limits
-            )
+            picture = from_raw(source.data, source.layout, source.width, source.height, source.strides, self._limits)
         return picture, time.perf_counter() - started

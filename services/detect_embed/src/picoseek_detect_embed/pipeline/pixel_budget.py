@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class PixelBudget:
-    """So many pixels may be decoded at a time. Callers are served in turn: large pictures are not passed over for ever."""
+    """So many pixels may be decoded at a time. Callers are served in turn: large pictures are not passed over."""
 
     def __init__(self, pixels: int) -> None:
         self._total = pixels

@@ -145,9 +145,7 @@ class Recognition:
             model=model.name,
         )
 
-    async def _detect(
-        self, job: PictureJob, picture: NDArray[np.uint8], timings: Timings
-    ) -> list[Detection]:
+    async def _detect(self, job: PictureJob, picture: NDArray[np.uint8], timings: Timings) -> list[Detection]:
         detector, options = job.options.detector, job.options
         if detector is None:
             return []

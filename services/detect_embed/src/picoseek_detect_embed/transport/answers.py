@@ -30,9 +30,7 @@ def object_message(found: FoundObject) -> object_pb2.Object:
     if found.vector is not None:
         message.embedding.CopyFrom(embedding_message(found.vector))
     if found.crop is not None:
-        message.crop.CopyFrom(
-            object_pb2.Crop(jpeg=found.crop.jpeg, width=found.crop.width, height=found.crop.height)
-        )
+        message.crop.CopyFrom(object_pb2.Crop(jpeg=found.crop.jpeg, width=found.crop.width, height=found.crop.height))
     return message
 
 
