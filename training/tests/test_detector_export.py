@@ -1,4 +1,5 @@
-from dataclasses import asdict
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -6,7 +7,9 @@ import paddle.inference
 import pytest
 from picoseek_bundle.bundle import load_bundle
 from picoseek_training.detector.class_agnostic import fit_logistic, to_one_class
-from picoseek_training.detector.export import export_bundle
+from picoseek_training.detector.config import load_config
+from picoseek_training.detector.export import export_bundle, export_trained
+from picoseek_training.evaluation.coco_ap import DetectionMetrics
 from picoseek_training.networks.picodet import NmsConfig, build_picodet
 
 SIZE = 64
@@ -32,7 +35,7 @@ def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_p
     bundle = export_bundle(
         detector, SIZE, card, tmp_path / "bundle", name="tiny", version="1", network="PicoDet", license="Apache-2.0"
     )
-    assert asdict(load_bundle(bundle.folder))["manifest"].scale_factor_input == "scale_factor"
+    assert load_bundle(bundle.folder).manifest.scale_factor_input == "scale_factor"
 
     config = paddle.inference.Config(str(bundle.program), str(bundle.weights))
     config.disable_glog_info()
@@ -49,6 +52,20 @@ def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_p
             expected, expected_counts = detector(paddle.to_tensor(image), paddle.to_tensor(scale))
         np.testing.assert_array_equal(counts, expected_counts.numpy())
         np.testing.assert_allclose(rows, expected.numpy(), atol=1e-2)
+
+
+def test_the_model_card_and_the_manifest_carry_the_measured_figures(detector, tmp_path):
+    card = tmp_path / "card.md"
+    card.write_text("# Tiny\n\n{measurements}\n")
+    recipe = Path(__file__).parents[1] / "recipes" / "detector_default.yaml"
+    config = load_config(recipe)
+    config = replace(config, size=SIZE, bundle=replace(config.bundle, model_card=card))
+    bundle = export_trained(
+        config, detector, {"raccoon/test": DetectionMetrics(0.4, 0.71234, 0.6, 0.8)}, tmp_path / "bundle"
+    )
+    figures = {entry.metric: entry.value for entry in bundle.manifest.accuracy}
+    assert figures["ap50"] == 0.7123
+    assert "| raccoon/test | 0.400 | 0.712 | 0.600 | 0.800 |" in (bundle.folder / "MODEL_CARD.md").read_text()
 
 
 def test_logistic_regression_recovers_the_weights_of_soft_targets():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from typing import Any, Final, TypeVar, cast
 
 T = TypeVar("T")
@@ -53,5 +53,5 @@ async def _next(entries: AsyncIterator[T]) -> T | object:
 
 
 async def _close(entries: AsyncIterator[Any]) -> None:
-    if hasattr(entries, "aclose"):
+    if isinstance(entries, AsyncGenerator):
         await entries.aclose()

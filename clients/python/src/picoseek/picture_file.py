@@ -30,10 +30,11 @@ def write_picture(path: Path, pixels: Pixels) -> None:
         InvalidArgumentError: the ending is of no format that can be written.
         OSError: the file cannot be written.
     """
+    unwritable = f"{path} cannot be written as {path.suffix or 'a picture'}; use .jpg or .png"
     try:
         done, data = cv2.imencode(path.suffix, pixels)
-    except cv2.error:
-        done = False
+    except cv2.error as error:
+        raise InvalidArgumentError(unwritable) from error
     if not done:
-        raise InvalidArgumentError(f"{path} cannot be written as {path.suffix or 'a picture'}; use .jpg or .png")
+        raise InvalidArgumentError(unwritable)
     path.write_bytes(data.tobytes())

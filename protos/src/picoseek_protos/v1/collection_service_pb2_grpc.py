@@ -36,6 +36,8 @@ class CollectionServiceStub(object):
     | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
     | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
     | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
+    | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
 
     def __init__(self, channel):
@@ -77,6 +79,8 @@ class CollectionServiceServicer(object):
     | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
     | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
     | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
+    | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
 
     def CreateCollection(self, request, context):
@@ -149,6 +153,8 @@ class CollectionService(object):
     | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
     | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
     | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
+    | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
 
     @staticmethod

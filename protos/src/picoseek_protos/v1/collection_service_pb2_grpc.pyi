@@ -100,6 +100,8 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionTyp
     | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
     | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
     | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
+    | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
 
     @typing.overload
@@ -184,6 +186,8 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
     | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
     | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
     | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
+    | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
 
     @abc.abstractmethod

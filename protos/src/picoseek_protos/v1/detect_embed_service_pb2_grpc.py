@@ -38,12 +38,15 @@ class DetectEmbedServiceStub(object):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |
     | RESOURCE_EXHAUSTED  | OVERLOADED (with RetryInfo)               | send again after the delay                            |
     | UNAVAILABLE         | ENGINE_LOST, ENGINE_STARTING (RetryInfo)  | send again                                            |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                         | allow more time or send less at once                  |
     | UNIMPLEMENTED       | LOCAL_HANDLE_UNSUPPORTED                  | send the bytes                                        |
+    | UNIMPLEMENTED       | TRACKING_UNSUPPORTED, CREDIT_UNSUPPORTED  | leave these options of a stream unset                 |
+    | INTERNAL            | ENGINE_FAILED                             | the service's log has the cause                      |
     """
 
     def __init__(self, channel):
@@ -91,12 +94,15 @@ class DetectEmbedServiceServicer(object):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |
     | RESOURCE_EXHAUSTED  | OVERLOADED (with RetryInfo)               | send again after the delay                            |
     | UNAVAILABLE         | ENGINE_LOST, ENGINE_STARTING (RetryInfo)  | send again                                            |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                         | allow more time or send less at once                  |
     | UNIMPLEMENTED       | LOCAL_HANDLE_UNSUPPORTED                  | send the bytes                                        |
+    | UNIMPLEMENTED       | TRACKING_UNSUPPORTED, CREDIT_UNSUPPORTED  | leave these options of a stream unset                 |
+    | INTERNAL            | ENGINE_FAILED                             | the service's log has the cause                      |
     """
 
     def DetectEmbed(self, request, context):
@@ -183,12 +189,15 @@ class DetectEmbedService(object):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |
     | RESOURCE_EXHAUSTED  | OVERLOADED (with RetryInfo)               | send again after the delay                            |
     | UNAVAILABLE         | ENGINE_LOST, ENGINE_STARTING (RetryInfo)  | send again                                            |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                         | allow more time or send less at once                  |
     | UNIMPLEMENTED       | LOCAL_HANDLE_UNSUPPORTED                  | send the bytes                                        |
+    | UNIMPLEMENTED       | TRACKING_UNSUPPORTED, CREDIT_UNSUPPORTED  | leave these options of a stream unset                 |
+    | INTERNAL            | ENGINE_FAILED                             | the service's log has the cause                      |
     """
 
     @staticmethod

@@ -54,18 +54,20 @@ class Document(google.protobuf.message.Message):
     id: builtins.str
     """Unique in the collection: 1 to 512 bytes of UTF-8 without control characters."""
     item: builtins.str
-    """The thing it shows; references of one product share it, and results group by it. Empty: the id."""
+    """The thing it shows; references of one product share it, and results group by it. At most 512 bytes. Empty: the id."""
     vector: builtins.bytes
-    """The vector in the collection's type and dimension: little-endian float32 or packed bits, see Embedding.vector. Finite numbers only."""
+    """The vector in the collection's type and dimension: little-endian float32 or packed bits, see Embedding.vector. Finite numbers only,
+    with a norm below 1e18; for cosine above 0.
+    """
     payload: builtins.bytes
     """Anything, kept and returned as it is; at most 64 KiB."""
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names for people; the first one is shown as the answer."""
+        """Names for people; the first one is shown as the answer. At most 100 of at most 512 bytes each."""
 
     @property
     def attributes(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___AttributeValue]:
-        """Typed values under the collection's schema."""
+        """Typed values under the collection's schema, at most 64 KiB together."""
 
     @property
     def provenance(self) -> Global___Provenance:
@@ -104,7 +106,7 @@ class AttributeValue(google.protobuf.message.Message):
     int_value: builtins.int
     """Whole number."""
     double_value: builtins.float
-    """Number; NaN is refused."""
+    """Number, finite."""
     bool_value: builtins.bool
     """Truth."""
     @property
@@ -162,7 +164,7 @@ class Provenance(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     ADDED_AT_FIELD_NUMBER: builtins.int
     source: builtins.str
-    """The picture: a path or an address, as the caller knows it."""
+    """The picture: a path or an address, as the caller knows it. At most 4096 bytes."""
     request_id: builtins.str
     """Write that put it here. Set by the service."""
     @property

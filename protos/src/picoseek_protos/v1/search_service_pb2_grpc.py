@@ -42,6 +42,8 @@ class SearchServiceStub(object):
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
     | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
+    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -100,6 +102,8 @@ class SearchServiceServicer(object):
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
     | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
+    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -203,6 +207,8 @@ class SearchService(object):
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
     | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
+    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import cv2
 import grpc.aio
@@ -23,6 +26,8 @@ from picoseek_detect_embed.pipeline.recognition import Recognition
 from picoseek_detect_embed.settings import DetectEmbedSettings
 from picoseek_detect_embed.transport.limits import CallLimits
 from picoseek_detect_embed.transport.servicer import DetectEmbedServicer
+
+_LOG = logging.getLogger(__name__)
 
 # From the descriptor, which reflection finds only when its module is loaded.
 _SERVICE = detect_embed_service_pb2.DESCRIPTOR.services_by_name["DetectEmbedService"].full_name
@@ -72,16 +77,23 @@ def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -
                 asyncio.create_task(catalogue.run()),
                 asyncio.create_task(_publish_health(catalogue, health, changed)),
             ]
+            for task in tasks:
+                task.add_done_callback(_stop_when_failed)
             try:
                 yield (_SERVICE,)
             finally:
                 for task in tasks:
                     task.cancel()
-                for task in tasks:
-                    with suppress(asyncio.CancelledError):
-                        await task
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     return application
+
+
+def _stop_when_failed(task: asyncio.Task[None]) -> None:
+    """A service whose engines nobody looks after is of no use; whoever started it will start it again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOG.critical("the service stops, since its models are not looked after any more", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _publish_health(catalogue: Catalogue, health: Health, changed: asyncio.Event) -> None:

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import cv2
 from picoseek_bundle.errors import BundleError
-from picoseek_bundle.manifest import Accuracy
 
 from picoseek_training.detector.config import DetectorTrainingConfig, load_config
 from picoseek_training.detector.evaluation import evaluate
-from picoseek_training.detector.export import export_bundle
+from picoseek_training.detector.export import export_trained
 from picoseek_training.detector.preparation import START, prepare
 from picoseek_training.detector.training import LAST, DetectorTraining
 from picoseek_training.detector.weights import load_averaged
-from picoseek_training.networks.picodet.detector import PicoDet
+from picoseek_training.evaluation.coco_ap import DetectionMetrics
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,32 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(config: DetectorTrainingConfig, checkpoint: Path, target: Path | None) -> None:
     detector = load_averaged(checkpoint, config.output / START, config.bundle.start_share)
-    accuracy: list[Accuracy] = []
+    measured: dict[str, DetectionMetrics] = {}
     for data in config.evaluation:
-        metrics = asdict(evaluate(detector, data, config.size, config.output / "cache"))
-        print(data.name, *(f"{name}={value:.3f}" for name, value in metrics.items()), flush=True)
-        accuracy += [Accuracy(data=data.name, metric=name, value=round(value, 4)) for name, value in metrics.items()]
+        measured[data.name] = evaluate(detector, data, config.size, config.output / "cache")
+        values = (f"{name}={value:.3f}" for name, value in asdict(measured[data.name]).items())
+        print(data.name, *values, flush=True)
     if target is not None:
-        _export(config, detector, accuracy, target)
-
-
-def _export(config: DetectorTrainingConfig, detector: PicoDet, accuracy: list[Accuracy], target: Path) -> None:
-    bundle = config.bundle
-    written = export_bundle(
-        detector,
-        config.size,
-        bundle.model_card,
-        target,
-        name=bundle.name,
-        version=bundle.version,
-        network="PicoDet: PP-LCNet x0.35, LC-PAN 96, PicoHeadV2",
-        license=bundle.license,
-        description=bundle.description,
-        trained_on=bundle.trained_on,
-        recipe="python -m picoseek_training.detector --config training/recipes/detector_default.yaml",
-        accuracy=tuple(accuracy),
-    )
-    print(f"wrote {written.folder}", written.digest)
+        written = export_trained(config, detector, measured, target)
+        print(f"wrote {written.folder}", written.digest)
 
 
 if __name__ == "__main__":

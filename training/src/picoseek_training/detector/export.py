@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import paddle
 from paddle.static import InputSpec as TensorSpec
 from picoseek_bundle.bundle import Bundle, write_bundle
-from picoseek_bundle.manifest import DetectorOutput, InputSpec, Interpolation
+from picoseek_bundle.manifest import Accuracy, DetectorOutput, InputSpec, Interpolation
 
 import picoseek_training
+from picoseek_training.detector.config import DetectorTrainingConfig
+from picoseek_training.evaluation.coco_ap import DetectionMetrics
 from picoseek_training.networks.picodet.detector import PicoDet
 
 PROGRAM, WEIGHTS, MODEL_CARD = "detector.json", "detector.pdiparams", "MODEL_CARD.md"
+NETWORK = "PicoDet: PP-LCNet x0.35, LC-PAN 96, PicoHeadV2"
+RECIPE = "python -m picoseek_training.detector --config training/recipes/detector_default.yaml"
 
 
 def input_spec(size: int) -> InputSpec:
@@ -72,3 +78,52 @@ def export_bundle(detector: PicoDet, size: int, model_card: Path, target: Path, 
             output=DetectorOutput(),
             **fields,
         )
+
+
+def export_trained(
+    config: DetectorTrainingConfig, detector: PicoDet, measured: Mapping[str, DetectionMetrics], target: Path
+) -> Bundle:
+    """Write the bundle that a recipe describes, with its measured figures in manifest and model card.
+
+    Args:
+        config: The recipe; `{measurements}` in its model card is replaced by a table.
+        detector: Trained network.
+        measured: Figures by the name of the set.
+        target: Folder of the bundle; replaced when it exists.
+
+    Raises:
+        BundleError: The manifest would not be valid.
+        FileNotFoundError: The model card is missing.
+    """
+    text = config.bundle.model_card.read_text(encoding="utf-8")
+    accuracy = tuple(
+        Accuracy(data=data, metric=name, value=round(value, 4))
+        for data, metrics in measured.items()
+        for name, value in asdict(metrics).items()
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        card = Path(scratch) / MODEL_CARD
+        card.write_text(text.replace("{measurements}", _table(measured)), encoding="utf-8")
+        return export_bundle(
+            detector,
+            config.size,
+            card,
+            target,
+            name=config.bundle.name,
+            version=config.bundle.version,
+            network=NETWORK,
+            license=config.bundle.license,
+            description=config.bundle.description,
+            trained_on=config.bundle.trained_on,
+            recipe=RECIPE,
+            accuracy=accuracy,
+        )
+
+
+def _table(measured: Mapping[str, DetectionMetrics]) -> str:
+    lines = ["| set | AP | AP50 | AR | best box hits (IoU > .5) |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {data} | {metrics.ap:.3f} | {metrics.ap50:.3f} | {metrics.ar:.3f} | {metrics.best_box_iou50:.3f} |"
+        for data, metrics in measured.items()
+    ]
+    return "\n".join(lines)

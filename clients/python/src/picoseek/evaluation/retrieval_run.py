@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -124,7 +124,7 @@ class RetrievalRun:
         )
 
     @asynccontextmanager
-    async def _collection(self, embedder: ServedEmbedder) -> AsyncIterator[str]:
+    async def _collection(self, embedder: ServedEmbedder) -> AsyncGenerator[str]:
         name = f"eval-{uuid.uuid4().hex[:12]}"
         wanted = Collection(
             name, embedder.space, index=IndexConfig("Flat"), description="of a running `picoseek eval`; may be removed"

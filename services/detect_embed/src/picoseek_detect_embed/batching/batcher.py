@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from picoseek_detect_embed.batching.entry import Entry
 from picoseek_detect_embed.batching.pace import Pace
 from picoseek_detect_embed.batching.queue import BatchQueue
-from picoseek_detect_embed.engine.errors import EngineError
+from picoseek_detect_embed.engine.errors import BatchError, EngineError
 from picoseek_detect_embed.engine.process import EngineProcess
 from picoseek_detect_embed.engine.slots import SlotPool
 from picoseek_detect_embed.engine.supervisor import EngineSupervisor
@@ -112,7 +112,7 @@ class Batcher:
             entry.started_at = started
         try:
             outputs = await process.run([entry.slot for entry in batch], self._batch_timeout_s)
-            parts = self._split(outputs, len(batch))
+            parts = self._split_outputs(outputs, len(batch))
         except EngineError as error:
             _LOG.warning("a batch of %d failed: %s", len(batch), error)
             for entry in batch:
@@ -128,3 +128,13 @@ class Batcher:
         for entry, part in zip(batch, parts, strict=True):
             if not entry.result.done():
                 entry.result.set_result(part)
+
+    def _split_outputs(self, outputs: Sequence[NDArray[Any]], size: int) -> list[NDArray[Any]]:
+        shapes = ", ".join(str(output.shape) for output in outputs)
+        try:
+            parts = self._split(outputs, size)
+        except (ValueError, TypeError, IndexError) as error:
+            raise BatchError(f"outputs of shape {shapes} are none of {size} items: {error}") from error
+        if len(parts) != size:
+            raise BatchError(f"outputs of shape {shapes} are {len(parts)} items and not {size}")
+        return parts

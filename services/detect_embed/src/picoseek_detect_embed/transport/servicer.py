@@ -108,7 +108,7 @@ class DetectEmbedServicer(detect_embed_service_pb2_grpc.DetectEmbedServiceServic
             )
         self._streams += 1
         try:
-            remaining = context.time_remaining()
+            remaining = _time_remaining(context)
             deadline = None if remaining is None else asyncio.get_running_loop().time() + remaining
             session = StreamSession(self._catalogue, self._recognition, self._limits, deadline)
             async for response in session.run(request_iterator):
@@ -151,7 +151,7 @@ class DetectEmbedServicer(detect_embed_service_pb2_grpc.DetectEmbedServiceServic
     def _times(self, context: _Context) -> tuple[float, float]:
         """Return now and the call's deadline, by the event loop's clock."""
         now = asyncio.get_running_loop().time()
-        remaining = context.time_remaining()
+        remaining = _time_remaining(context)
         return now, now + (self._limits.default_timeout_s if remaining is None else remaining)
 
     async def _process(self, pictures: int, make_job: Callable[[int], PictureJob]) -> list[_Outcome]:
@@ -182,6 +182,11 @@ class DetectEmbedServicer(detect_embed_service_pb2_grpc.DetectEmbedServiceServic
             return error
         objects.sort(key=lambda found: found.candidate.index)
         return outcome, objects
+
+
+def _time_remaining(context: _Context) -> float | None:
+    # None without a deadline, although the type stubs leave that out.
+    return context.time_remaining()
 
 
 async def _run_all(work: Iterable[Coroutine[Any, Any, _Outcome]], tickets: Sequence[Ticket]) -> list[_Outcome]:

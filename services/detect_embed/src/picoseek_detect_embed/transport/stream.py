@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -18,8 +19,14 @@ from picoseek_detect_embed.transport.answers import object_message, timings_mess
 from picoseek_detect_embed.transport.limits import CallLimits
 from picoseek_detect_embed.transport.requests import read_options, read_picture, read_regions
 
+_LOG = logging.getLogger(__name__)
+
 _Request = detect_embed_pb2.StreamDetectEmbedRequest
 _Response = detect_embed_pb2.StreamDetectEmbedResponse
+
+_UNFORESEEN = ServiceError(
+    grpc.StatusCode.INTERNAL, "INTERNAL", "the service failed on this frame; its log has the cause"
+)
 
 # Answers that wait for a slow reader; then the frames wait too.
 _ANSWERS_AHEAD = 64
@@ -179,6 +186,10 @@ class StreamSession:
                 await self._drop(frame, detect_embed_pb2.DROP_REASON_EXPIRED)
                 return
             done.status.CopyFrom(to_status(error))
+        except Exception:
+            # Unforeseen, and still no reason to end the stream for the frames that come after.
+            _LOG.exception("unforeseen error on frame %d of a stream", frame.frame_id)
+            done.status.CopyFrom(to_status(_UNFORESEEN))
         else:
             done.width, done.height, done.objects = outcome.width, outcome.height, outcome.objects
             done.timings.CopyFrom(timings_message(outcome.timings))

@@ -1,0 +1,182 @@
+"""The client against services in this process: deadlines, retries, write names, streams, and its synchronous face."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import picoseek
+import pytest
+from fake_services import BAD, SPACE, FakeServices, refusal
+from google.rpc import status_pb2
+
+DOCUMENT = picoseek.Document("a", np.array([1, 0, 0, 0], dtype=np.float32), item="thing", labels=("Thing",))
+
+
+async def test_a_refused_write_is_sent_again_under_the_same_name(services: FakeServices) -> None:
+    services.trouble.coming.append(refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", retry_after_s=0.05))
+    started = time.monotonic()
+    async with picoseek.AsyncClient(services.config) as client:
+        result = await client.upsert("things", [DOCUMENT], space=SPACE.digest)
+    first, second = services.trouble.requests
+    assert first.request_id == second.request_id == result.request_id != ""
+    assert time.monotonic() - started >= 0.05
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (refusal(grpc.StatusCode.INVALID_ARGUMENT, "DOCUMENT_INVALID"), picoseek.InvalidArgumentError),
+        (refusal(grpc.StatusCode.FAILED_PRECONDITION, "EMBEDDING_SPACE_MISMATCH"), picoseek.FailedPreconditionError),
+        (refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA"), picoseek.ResourceExhaustedError),
+        (refusal(grpc.StatusCode.INTERNAL, "INTERNAL"), picoseek.InternalError),
+    ],
+)
+async def test_what_a_retry_cannot_cure_is_raised_at_once(
+    services: FakeServices, status: status_pb2.Status, kind: type[picoseek.PicoSeekError]
+) -> None:
+    services.trouble.coming.append(status)
+    async with picoseek.AsyncClient(services.config) as client:
+        with pytest.raises(kind) as caught:
+            await client.upsert("things", [DOCUMENT], space=SPACE.digest)
+    assert len(services.trouble.requests) == 1
+    assert caught.value.reason and caught.value.metadata == {"key": "value"}
+
+
+async def test_making_a_collection_is_repeated_only_where_that_does_no_harm(services: FakeServices) -> None:
+    wanted = picoseek.Collection("things", picoseek.EmbeddingSpace(SPACE.digest, 4))
+    async with picoseek.AsyncClient(services.config) as client:
+        services.trouble.coming.append(refusal(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"))
+        with pytest.raises(picoseek.UnavailableError):
+            await client.create_collection(wanted)
+        services.trouble.coming.append(refusal(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"))
+        assert (await client.create_collection(wanted, if_not_exists=True)).name == "things"
+
+
+async def test_a_delay_beyond_the_deadline_is_not_waited_for(services: FakeServices) -> None:
+    services.trouble.coming.append(refusal(grpc.StatusCode.UNAVAILABLE, "ENGINE_STARTING", retry_after_s=60))
+    started = time.monotonic()
+    async with picoseek.AsyncClient(services.config) as client:
+        with pytest.raises(picoseek.UnavailableError) as caught:
+            await client.models(timeout_s=2)
+    assert time.monotonic() - started < 1.5 and caught.value.retry_after_s == 60
+
+
+async def test_one_bad_picture_of_several_is_an_error_of_its_own(services: FakeServices) -> None:
+    async with picoseek.AsyncClient(services.config) as client:
+        good, bad = await client.embed([b"\x00good", picoseek.PictureInput(BAD, id="broken")])
+    assert good.error is None and good.embedding is not None and good.embedding.vector.shape == (4,)
+    assert isinstance(bad.error, picoseek.InvalidArgumentError) and bad.id == "broken" and bad.embedding is None
+
+
+async def test_listing_fetches_page_after_page(services: FakeServices) -> None:
+    documents = [picoseek.Document(name, DOCUMENT.vector, item=name) for name in "abc"]
+    async with picoseek.AsyncClient(services.config) as client:
+        await client.upsert("things", documents, space=SPACE.digest)
+        assert [document.id async for document in client.list_documents("things")] == ["a", "b", "c"]
+
+
+async def _filled(services: FakeServices, client: picoseek.AsyncClient) -> None:
+    await client.create_collection(picoseek.Collection("things", picoseek.EmbeddingSpace(SPACE.digest, 4)))
+    documents = [
+        picoseek.Document(name, np.eye(4, dtype=np.float32)[axis], item=name, labels=(name.title(),))
+        for axis, name in enumerate(["ant", "bee", "cat"])
+    ]
+    await client.upsert("things", documents, space=SPACE.digest)
+
+
+async def test_a_recogniser_joins_both_services(services: FakeServices) -> None:
+    async with picoseek.AsyncClient(services.config) as client:
+        await _filled(services, client)
+        recognizer = picoseek.AsyncRecognizer("things", client)
+        known, stranger = await recognizer.recognize_many([b"\x01bee", b"\x03nothing"])
+    assert known.best is not None and known.best.label == "Bee" and known.best.item == "bee"
+    assert known.best.runner_up is not None and known.best.runner_up.score < known.threshold
+    assert stranger.best is None and stranger.objects[0].label is None and stranger.objects[0].score is not None
+
+
+async def test_a_recogniser_has_one_deadline_for_both_services(services: FakeServices) -> None:
+    async with picoseek.AsyncClient(services.config) as client:
+        await _filled(services, client)
+        recognizer = picoseek.AsyncRecognizer("things", client, picoseek.RecognizerConfig(threshold=0.5))
+        services.trouble.coming.append(refusal(grpc.StatusCode.UNAVAILABLE, "ENGINE_STARTING", retry_after_s=0.3))
+        services.trouble.coming.append(refusal(grpc.StatusCode.UNAVAILABLE, "ENGINE_STARTING", retry_after_s=0.3))
+        with pytest.raises(picoseek.UnavailableError):
+            await recognizer.recognize(b"\x01bee", timeout_s=0.5)
+
+
+async def test_a_stream_is_answered_in_order_and_outlives_a_bad_frame(services: FakeServices) -> None:
+    pictures = [b"\x00", b"\x01", BAD, b"\x02", b"\x01"]
+    async with picoseek.AsyncClient(services.config) as client:
+        await _filled(services, client)
+        recognizer = picoseek.AsyncRecognizer("things", client)
+        frames = (picoseek.Frame(number, data) for number, data in enumerate(pictures))
+        answers = [answer async for answer in recognizer.recognize_stream(frames)]
+    assert [answer.frame_id for answer in answers] == [0, 1, 2, 3, 4]
+    recognitions = [answer.recognition for answer in answers]
+    assert [found.best.label if found and found.best else None for found in recognitions] == [
+        "Ant",
+        "Bee",
+        None,
+        "Cat",
+        "Bee",
+    ]
+    assert recognitions[2] is not None and isinstance(recognitions[2].error, picoseek.InvalidArgumentError)
+
+
+async def test_a_failing_source_of_frames_is_heard_of(services: FakeServices) -> None:
+    def frames() -> Iterator[picoseek.Frame]:
+        yield picoseek.Frame(0, b"\x00")
+        raise RuntimeError("the camera is gone")
+
+    async with picoseek.AsyncClient(services.config) as client:
+        with pytest.raises(RuntimeError, match="camera"):
+            async for _ in client.stream_detect_embed(frames()):
+                pass
+
+
+async def test_the_synchronous_face_does_the_same(services: FakeServices) -> None:
+    def work() -> tuple[str | None, list[str], list[int]]:
+        with picoseek.Client(services.config) as client:
+            gallery = client.get_collection("things")
+            recognizer = picoseek.Recognizer(gallery.name, client)
+            best = recognizer.recognize(b"\x02cat").best
+            listed = [document.id for document in client.list_documents("things")]
+            frames = [picoseek.Frame(number, b"\x00") for number in range(3)]
+            seen = [answer.frame_id for answer in recognizer.recognize_stream(frames)]
+        return best.label if best else None, listed, seen
+
+    async with picoseek.AsyncClient(services.config) as client:
+        await _filled(services, client)
+    assert await asyncio.to_thread(work) == ("Cat", ["ant", "bee", "cat"], [0, 1, 2])
+
+
+def test_the_synchronous_face_has_every_method_with_its_documentation() -> None:
+    for face, implementation in (
+        (picoseek.Client, picoseek.AsyncClient),
+        (picoseek.Recognizer, picoseek.AsyncRecognizer),
+        (picoseek.Gallery, picoseek.AsyncGallery),
+    ):
+        for name, method in vars(implementation).items():
+            if not name.startswith("_") and callable(method):
+                assert vars(face)[name].__doc__ == method.__doc__
+
+
+async def test_an_import_counts_bad_pictures_and_goes_on_where_it_was(services: FakeServices, tmp_path: Path) -> None:
+    root = tmp_path / "things"
+    for name, data in {"ant/1.png": b"\x00a", "bee/1.png": b"\x01b", "bee/bad.png": BAD, "cat/empty.png": b""}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    async with picoseek.AsyncClient(services.config) as client:
+        gallery = picoseek.AsyncGallery("things", client)
+        first = await gallery.add_pictures(root)
+        assert (first.added, first.unchanged) == (2, 0)
+        assert [name for name, _ in first.failed] == ["bee/bad.png", "cat/empty.png"]
+        (root / "ant" / "1.png").write_bytes(b"\x02new")
+        again = await gallery.add_pictures(root)
+        assert (again.added, again.unchanged, len(again.failed)) == (1, 1, 2)
+    assert sorted(services.search.documents) == ["ant/1.png", "bee/1.png"]
