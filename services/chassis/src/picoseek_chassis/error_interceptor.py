@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import uuid
@@ -97,4 +98,8 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceErro
     trailing: list[tuple[str, str | bytes]] = [(_DETAILS_KEY, to_status(error).SerializeToString())]
     if error.retry_after_s is not None:
         trailing.append(("grpc-retry-pushback-ms", str(max(1, round(error.retry_after_s * 1000)))))
-    await context.abort(error.code, error.message, tuple(trailing))
+    try:
+        await context.abort(error.code, error.message, tuple(trailing))
+    except grpc.aio.InternalError as gone:
+        # The caller has hung up, so the answer cannot be sent and nobody misses it.
+        raise asyncio.CancelledError from gone

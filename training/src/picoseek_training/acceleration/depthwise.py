@@ -90,7 +90,7 @@ class _DepthwiseConvolution(PyLayer):
         return paddle.to_tensor(_channels_first(_forward(padded, taps, stride, height, width), 0))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor]:  # type: ignore[override]  # None: no gradient wanted
         (gradient,) = gradients
         padded, taps, stride, padding, input_is_fixed = ctx.saved
         x_gradient, tap_gradient = _backward(padded, taps, _pad_channels_last(gradient.numpy(), 0), stride)
