@@ -56,7 +56,7 @@ class DetectEmbedSettings(ServiceSettings):
     """Longest wait of a picture for the first ready engine of a model, before it is answered ENGINE_STARTING."""
 
     worker_threads: Annotated[int, Field(ge=0, le=256)] = 0
-    """Threads for decoding, preprocessing and encoding; 0: two more than there are cores."""
+    """Threads for decoding, preprocessing and encoding; 0: one a core. More of them delay answers on full cores."""
     max_picture_bytes: Annotated[int, Field(ge=1024)] = 32 << 20
     """Longest picture in bytes."""
     max_picture_pixels: Annotated[int, Field(ge=1)] = 64_000_000
@@ -127,7 +127,7 @@ class DetectEmbedSettings(ServiceSettings):
     @property
     def workers(self) -> int:
         """Threads for decoding, preprocessing and encoding."""
-        return self.worker_threads or available_cores() + 2
+        return self.worker_threads or available_cores()
 
 
 def available_cores() -> int:
