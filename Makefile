@@ -81,7 +81,8 @@ golden: $(VENV)/.dev ## Compare networks and pipeline with recorded ones (GOLDEN
 	@cd tests && ../$(BIN)/python -m golden "$(abspath $(GOLDEN))"
 
 bench: $(VENV)/.dev ## Measure speed and memory
-	@cd tests && ../$(BIN)/python -m performance
+	@$(BIN)/python services/detect_embed/benchmarks/serving_against_bare_engine.py
+	@$(BIN)/python services/search/benchmarks/search_over_grpc.py
 
 .venv-proto/.done: constraints/proto.txt | $(UV)
 	@$(PYTHON) -m venv .venv-proto
