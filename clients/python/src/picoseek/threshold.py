@@ -5,9 +5,10 @@ another item is therefore a sample of what strangers score. With m the median of
 times the median absolute deviation, the standard deviation if they were normal), q their 95 % quantile and e the score
 of a vector with itself:
 
-    threshold = min(m + 2 s, q + (e - q) / 8)
+    threshold = min(m + 2.7 s, q + (e - q) / 8)
 
-The first term lets about 2 strangers in 100 pass if the scores are normal. Median and deviation, unlike a quantile, are
+The first term lets about 2 strange pictures in 100 pass if the scores are normal and a picture has 6 candidates (5
+detections and itself): 1 - (1 - p)^6 = 0.02 gives 2.7 deviations. Median and deviation, unlike a quantile, are
 moved little by items that look alike or stand in the gallery twice. The second keeps the threshold an eighth of the way
 above what nearly all strangers score, where scores scatter widely and the first would turn known things away.
 Smaller-is-closer metrics are negated first.
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 FEWEST_SCORES = 4
 """Fewer scores say nothing about strangers."""
-_SPREADS = 2.0
+_SPREADS = 2.7
 _NORMAL_CONSISTENCY = 1.4826
 _QUANTILE = 0.95
 _MARGIN = 1 / 8

@@ -16,7 +16,10 @@ from picoseek_training.data.retrieval_sets import retrieval_tasks
 from picoseek_training.embedder.config import EmbedderTrainingConfig, load_config
 from picoseek_training.embedder.export import export_bundle
 from picoseek_training.embedder.student import Embedder
-from picoseek_training.embedder.training import LAST, EmbedderTraining, score_task
+from picoseek_training.embedder.training import LAST, EmbedderTraining, score_task, state_of, training_views
+from picoseek_training.embedder.whitening import pooled_features, whiten
+
+_WHITENING_VIEWS = 6000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--evaluate", nargs="+", metavar="TASK", help="measure these tasks instead of training")
     action.add_argument("--export", type=Path, metavar="FOLDER", help="write a bundle instead of training")
+    action.add_argument("--whiten", type=Path, metavar="FILE", help="write a whitened checkpoint instead of training")
     parser.add_argument("--card", type=Path, help="with --export: folder with MODEL_CARD.md and manifest.yaml")
     options = parser.parse_args(arguments)
 
@@ -40,6 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
             embedder = _averaged(config, path)
             for task in retrieval_tasks(config.data, tuple(options.evaluate)):
                 print(f"{task.name} recall_at_1={score_task(embedder, task, side, config):.4f}", flush=True)
+        elif options.whiten:
+            embedder = _averaged(config, path)
+            whiten(embedder, pooled_features(embedder, training_views(config, _WHITENING_VIEWS, side)))
+            checkpoint.save({"averaged": state_of(embedder)}, options.whiten)
         elif options.export:
             if options.card is None:
                 parser.error("--export needs --card, the folder with MODEL_CARD.md and manifest.yaml")

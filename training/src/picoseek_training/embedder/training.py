@@ -21,7 +21,8 @@ from picoseek_training.acceleration.depthwise import compile_depthwise
 from picoseek_training.data.classes import number_classes
 from picoseek_training.data.example_store import stored_examples
 from picoseek_training.data.retrieval_sets import Example, RetrievalTask, retrieval_tasks, training_examples
-from picoseek_training.distillation.teacher_features import OnnxTeacher, teacher_view_features
+from picoseek_training.data.views import draw_view, render_view
+from picoseek_training.distillation.teacher_features import OnnxTeacher, teacher_view_features, view_seed
 from picoseek_training.embedder.batches import Batch, ViewSampler, normalised
 from picoseek_training.embedder.config import EmbedderTrainingConfig, PhaseConfig
 from picoseek_training.embedder.lcnet_start import start_from_lcnet
@@ -153,7 +154,7 @@ class EmbedderTraining:
         total.backward()
         self._optimizer.step()
         self._optimizer.clear_grad()
-        self._ema.update(_state(self.embedder))
+        self._ema.update(state_of(self.embedder))
         return {
             "phase": self._phase,
             "step": self._step + 1,
@@ -190,8 +191,8 @@ class EmbedderTraining:
             {
                 "phase": self._phase,
                 "step": self._step,
-                "model": _state(self.embedder),
-                "head": _state(self._head),
+                "model": state_of(self.embedder),
+                "head": state_of(self._head),
                 "averaged": self._ema.averaged(),
                 "optimizer": read_optimizer_state(self._optimizer, self._parameters),
                 "ema": self._ema.state_dict(),
@@ -226,6 +227,18 @@ class EmbedderTraining:
             stream.write(json.dumps(entry) + "\n")
 
 
+def training_views(config: EmbedderTrainingConfig, count: int, side: int) -> NDArray[np.float32]:
+    """Return one view each of `count` training pictures, drawn at random, as inputs [count, 3, side, side]."""
+    examples = training_examples(config.data, config.sets)
+    pictures = stored_examples(examples, STORED_SIDE, config.cache)
+    rows = np.random.default_rng(config.seed).permutation(len(pictures))[:count]
+    views = [
+        render_view(pictures[row], draw_view(config.view, view_seed(config.seed, int(row), 0)), side)
+        for row in np.sort(rows)
+    ]
+    return normalised(np.stack(views))
+
+
 def score_task(embedder: Embedder, task: RetrievalTask, side: int, config: EmbedderTrainingConfig) -> float:
     """Return the Recall@1 of whole pictures at an input size in pixels."""
     gallery, queries = (embed_examples(embedder, examples, side, config) for examples in (task.gallery, task.queries))
@@ -255,5 +268,6 @@ def _cosines(unit: Tensor) -> Tensor:
     return paddle.matmul(unit, unit, transpose_y=True)
 
 
-def _state(layer: nn.Layer) -> State:
+def state_of(layer: nn.Layer) -> State:
+    """Return a network's parameters and statistics as arrays."""
     return {key: value.numpy().astype(np.float32) for key, value in layer.state_dict().items()}
