@@ -129,6 +129,10 @@ def test_a_deadline_that_cannot_be_met_is_said_so(stub: Any, picture: bytes) -> 
     request = detect_embed_pb2.DetectEmbedRequest()
     for _ in range(16):
         request.pictures.add().picture.encoded = picture
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.DetectEmbed(request, timeout=0.005)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+    # The service may notice a moment before the caller does; then each picture says so.
+    late = grpc.StatusCode.DEADLINE_EXCEEDED
+    try:
+        codes = {result.status.code for result in stub.DetectEmbed(request, timeout=0.005).results}
+    except grpc.RpcError as error:
+        codes = {error.code().value[0]}  # type: ignore[attr-defined]
+    assert codes == {late.value[0]}
