@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from picoseek_chassis.errors import ServiceError, invalid_argument, resource_exhausted
+from picoseek_chassis.failure import ServiceFailedError, stop_service
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import serve
 from picoseek_chassis.settings import ServiceSettings
@@ -163,6 +164,24 @@ def test_a_taken_port_is_an_error_that_says_so() -> None:
         settings = ServiceSettings(port=taken.getsockname()[1])
         with pytest.raises(OSError, match="port is taken"):
             asyncio.run(_with_server(body, settings=settings))
+
+
+def test_a_part_that_fails_stops_the_service_after_calls_under_way() -> None:
+    async def body(channel: grpc.aio.Channel) -> None:
+        assert await _call(channel, "Fail") == b"answered"
+
+    async def fail(request: bytes, context: Any) -> bytes:
+        stop_service("the disc is gone; put it back")
+        stop_service("and so is everything on it")
+        return b"answered"
+
+    with pytest.raises(ServiceFailedError, match=r"^the disc is gone; put it back$"):
+        asyncio.run(_with_server(body, {"Fail": fail}))
+
+
+def test_only_a_task_of_a_service_can_stop_it() -> None:
+    with pytest.raises(LookupError):
+        stop_service("there is none")
 
 
 def test_errors_are_exceptions_with_a_message() -> None:

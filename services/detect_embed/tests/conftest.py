@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +42,14 @@ class RunningService:
                 pids[name] = int(line.split("ready: process ")[1].split(",")[0])
         return pids
 
+    def is_alive(self, pid: int) -> bool:
+        """Return whether one of its processes is still there."""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
     def wait_until_serving(self) -> None:
         """Return when the service says that it serves; fail when it has ended."""
         waiting.until(
@@ -48,10 +58,12 @@ class RunningService:
         assert self.process.poll() is None, self.log.read_text()
 
 
-def _start(folder: Path, output: IO[bytes]) -> RunningService:
+def _start(folder: Path, output: IO[bytes], bundles: Sequence[Path] = (), **settings: object) -> RunningService:
     port = waiting.free_port()
-    command = [sys.executable, "-m", "picoseek_detect_embed", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=output, stderr=output)
+    arguments = [part for bundle in bundles for part in ("--bundle", str(bundle))]
+    command = [sys.executable, "-m", "picoseek_detect_embed", "--port", str(port), *arguments]
+    environment = {f"PICOSEEK_DETECT_EMBED_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
     return RunningService(f"127.0.0.1:{port}", process, folder / "log")
 
 
@@ -70,17 +82,34 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 
 @pytest.fixture
-def own_service(tmp_path: Path) -> Iterator[RunningService]:
-    """A service of the test's own."""
-    with (tmp_path / "log").open("wb") as output:
-        running = _start(tmp_path, output)
+def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
+    """Start services of the test's own, with bundles and settings of its choice; nobody waits until they serve."""
+    started: list[RunningService] = []
+    with contextlib.ExitStack() as outputs:
+
+        def start(*bundles: Path, **settings: object) -> RunningService:
+            folder = tmp_path / f"service-{len(started)}"
+            folder.mkdir()
+            output = outputs.enter_context((folder / "log").open("wb"))
+            started.append(_start(folder, output, bundles, **settings))
+            return started[-1]
+
         try:
-            running.wait_until_serving()
-            yield running
+            yield start
         finally:
-            if running.process.poll() is None:
-                running.process.terminate()
-            running.process.wait(60)
+            for running in started:
+                if running.process.poll() is None:
+                    running.process.terminate()
+            for running in started:
+                running.process.wait(60)
+
+
+@pytest.fixture
+def own_service(start_service: Callable[..., RunningService]) -> RunningService:
+    """A service of the test's own, with the models that ship."""
+    running = start_service()
+    running.wait_until_serving()
+    return running
 
 
 @pytest.fixture

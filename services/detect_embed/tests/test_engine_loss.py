@@ -19,14 +19,6 @@ TIMEOUT_S = 120.0
 pytestmark = pytest.mark.slow
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_a_killed_engine_is_replaced_and_only_its_batch_fails(own_service: Any, picture: bytes) -> None:
     request = detect_embed_pb2.DetectEmbedRequest()
     for _ in range(16):
@@ -72,14 +64,14 @@ def test_health_of_a_model_follows_its_engine(own_service: Any) -> None:
 
 def test_engines_end_with_a_killed_service(own_service: Any) -> None:
     engines = list(own_service.engine_pids().values())
-    assert len(engines) == 2 and all(map(_alive, engines))
+    assert len(engines) == 2 and all(map(own_service.is_alive, engines))
     own_service.process.kill()
-    waiting.until(lambda: not any(map(_alive, engines)), within_s=30)
+    waiting.until(lambda: not any(map(own_service.is_alive, engines)), within_s=30)
 
 
 def test_a_stopped_service_ends_its_engines_and_says_so(own_service: Any) -> None:
     engines = list(own_service.engine_pids().values())
     own_service.process.terminate()
     assert own_service.process.wait(60) == 0
-    assert not any(map(_alive, engines))
+    assert not any(map(own_service.is_alive, engines))
     assert probe(own_service.address, "", 1.0) is not None

@@ -12,6 +12,7 @@ import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
 from picoseek_chassis.error_interceptor import ErrorInterceptor
+from picoseek_chassis.failure import ServiceFailedError, take_failures
 from picoseek_chassis.health import Health
 from picoseek_chassis.settings import ServiceSettings
 from picoseek_chassis.telemetry import configure_logging
@@ -29,7 +30,7 @@ async def serve(
     application: Application,
     on_ready: Callable[[int], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve an application until SIGTERM or SIGINT, then let calls under way end.
+    """Serve an application until SIGTERM, SIGINT or `stop_service`, then let calls under way end.
 
     Args:
         settings: where and how.
@@ -38,8 +39,16 @@ async def serve(
 
     Raises:
         OSError: the port is taken or the address is not this machine's.
+        ServiceFailedError: the application stopped the service.
     """
     stop = asyncio.Event()
+    failures: list[str] = []
+
+    def fail(reason: str) -> None:
+        failures.append(reason)
+        stop.set()
+
+    take_failures(fail)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -60,19 +69,22 @@ async def serve(
         _LOG.info("stopping; calls under way have %.0f s", settings.drain_grace_s)
         await health.drain()
         await server.stop(settings.drain_grace_s)
+    if failures:
+        raise ServiceFailedError(failures[0])
     _LOG.info("stopped")
 
 
 def run(settings: ServiceSettings, application: Application) -> int:
     """Serve in this process; returns the exit status.
 
-    An address that cannot be used, or anything else that the operating system refuses, is one line of the log.
+    An address that cannot be used, anything else that the operating system refuses, and what stopped the application
+    are one line of the log.
     """
     configure_logging(settings.log_level, settings.log_format)
     _LOG.info("settings: %s", settings.describe())
     try:
         asyncio.run(serve(settings, application))
-    except OSError as error:
+    except (OSError, ServiceFailedError) as error:
         _LOG.error("%s", error)
         return 1
     return 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,6 +11,7 @@ from contextlib import asynccontextmanager
 import cv2
 import grpc.aio
 from picoseek_bundle import Bundle, Task, default_bundle, load_bundle
+from picoseek_chassis.failure import stop_service
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import Application
 from picoseek_protos.v1 import detect_embed_service_pb2, detect_embed_service_pb2_grpc
@@ -92,8 +91,8 @@ def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -
 def _stop_when_failed(task: asyncio.Task[None]) -> None:
     """A service whose engines nobody looks after is of no use; whoever started it will start it again."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        _LOG.critical("the service stops, since its models are not looked after any more", exc_info=error)
-        os.kill(os.getpid(), signal.SIGTERM)
+        _LOG.critical("nobody looks after the models any more", exc_info=error)
+        stop_service(f"the models are not looked after any more: {error!r}; the lines above say where it happened")
 
 
 async def _publish_health(catalogue: Catalogue, health: Health, changed: asyncio.Event) -> None:

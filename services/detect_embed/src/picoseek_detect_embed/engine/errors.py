@@ -8,7 +8,11 @@ class EngineError(Exception):
 
 
 class EngineStartError(EngineError):
-    """An engine process could not be started or could not load its model; the message says why."""
+    """An engine could not be started; the message says why."""
+
+
+class ModelLoadError(EngineStartError):
+    """The engine process came up, but not the model in it: its files are wrong, and so they stay."""
 
 
 class EngineLostError(EngineError):

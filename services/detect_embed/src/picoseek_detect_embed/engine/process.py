@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picoseek_detect_embed.engine.arena import Arena
-from picoseek_detect_embed.engine.errors import BatchError, EngineLostError, EngineStartError
+from picoseek_detect_embed.engine.errors import BatchError, EngineLostError, EngineStartError, ModelLoadError
 from picoseek_detect_embed.engine.spec import EngineSpec
 from picoseek_detect_embed.engine.wire import Message, read_message
 
@@ -45,7 +45,8 @@ class EngineProcess:
         """Start a process, load the model and run every batch size once.
 
         Raises:
-            EngineStartError: the process died, reported a failure, or took longer than `timeout_s`.
+            ModelLoadError: the model cannot be loaded, or not be run.
+            EngineStartError: the process died, or took longer than `timeout_s`.
         """
         mine, theirs = socket.socketpair()
         with theirs:
@@ -77,7 +78,8 @@ class EngineProcess:
             raise
         if "ready" not in ready.header:
             await engine.close()
-            raise EngineStartError(str(ready.header["failed"]))
+            # Messages of inference libraries have several lines.
+            raise ModelLoadError(" ".join(str(ready.header["failed"]).split()))
         engine.item_s = float(ready.header["ready"]["item_s"])
         return engine
 

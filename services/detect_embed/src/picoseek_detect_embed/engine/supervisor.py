@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from picoseek_detect_embed.engine.arena import Arena
-from picoseek_detect_embed.engine.errors import EngineStartError
+from picoseek_detect_embed.engine.errors import EngineStartError, ModelLoadError
 from picoseek_detect_embed.engine.process import EngineProcess
 from picoseek_detect_embed.engine.spec import EngineSpec
 
@@ -25,7 +25,7 @@ class EngineState(Enum):
     READY = "ready"
     """It takes batches."""
     FAILED = "failed"
-    """Its process cannot be started; attempts go on."""
+    """Its process cannot be started; attempts go on, but only a few if it never was ready."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class RestartPolicy:
     """Delay before the second restart in a row, which doubles with each further one. The first comes at once."""
     longest_delay_s: float = 30.0
     """Upper bound of the delay."""
+    first_attempts: int = 3
+    """Starts that may fail before the engine was ever ready; then it is given up."""
     stable_s: float = 30.0
     """An engine that lived so long starts the count of restarts anew."""
 
@@ -92,8 +94,13 @@ class EngineSupervisor:
             await asyncio.sleep(0)
 
     async def supervise(self) -> None:
-        """Keep the engine alive until cancelled; the process ends with it."""
+        """Keep the engine alive until cancelled; the process ends with it.
+
+        Raises:
+            EngineStartError: the engine was never ready, and its model cannot be loaded or too many starts failed.
+        """
         attempts = 0
+        was_ready = False
         while True:
             if attempts > 1:
                 exponent = min(attempts - 2, 16)
@@ -106,7 +113,11 @@ class EngineSupervisor:
                 _LOG.error("engine %s cannot be started: %s", self.name, error)
                 self._set_state(EngineState.FAILED)
                 attempts = max(attempts, 1) + 1
+                hopeless = isinstance(error, ModelLoadError) or attempts > self._policy.first_attempts
+                if hopeless and not was_ready:
+                    raise EngineStartError(self.problem) from error
                 continue
+            was_ready = True
             born = time.monotonic()
             self.start_s = born - started
             self.item_s = process.item_s

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from picoseek_bundle import Bundle, Preprocessor
+from picoseek_chassis.failure import stop_service
 
 from picoseek_detect_embed.batching.batcher import Batcher, SplitOutputs
 from picoseek_detect_embed.engine.arena import Arena
+from picoseek_detect_embed.engine.errors import EngineStartError
 from picoseek_detect_embed.engine.slots import SlotPool
 from picoseek_detect_embed.engine.spec import EngineSpec, InputTensor
 from picoseek_detect_embed.engine.supervisor import EngineState, EngineSupervisor, RestartPolicy
@@ -161,12 +163,20 @@ class ServedModel:
         await self._usable.wait()
 
     async def run(self) -> None:
-        """Start the engines and serve until cancelled; the engines end with it."""
+        """Start the engines and serve until cancelled; the engines end with it.
+
+        When one of them cannot be started at all, the whole service stops.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 for engine in self._engines:
                     group.create_task(engine.supervise())
                 group.create_task(self._batcher.run())
+        except* EngineStartError as failures:
+            stop_service(
+                f"bundle {self.bundle.folder}: the engine of model {self.name} cannot be started: "
+                f"{failures.exceptions[0]}; repair the bundle or serve without it"
+            )
         finally:
             self._arena.close()
 
