@@ -61,7 +61,7 @@ class Frame:
     captured_at: datetime | None = None
     """When it was taken, echoed. It names its time zone."""
     timeout_s: float | None = None
-    """The frame is worthless after so many seconds and is then dropped; None: no limit."""
+    """The frame is worthless after so many seconds and is then dropped; None: the service's default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class FrameDone:
 
 @dataclass(frozen=True)
 class FrameDropped:
-    """A frame was left out."""
+    """A frame was left out: it has no FrameDone, and objects that were finished before may have come."""
 
     frame_id: int
     """Frame.frame_id."""

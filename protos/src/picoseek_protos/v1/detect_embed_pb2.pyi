@@ -88,7 +88,7 @@ class _DropReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     DROP_REASON_SUPERSEDED: _DropReason.ValueType  # 1
     """A newer frame took its place (FRAME_POLICY_LATEST_WINS)."""
     DROP_REASON_EXPIRED: _DropReason.ValueType  # 2
-    """Its timeout or the stream's deadline passed before it was done."""
+    """Its timeout or the stream's deadline passed before it was done, wherever it was."""
     DROP_REASON_OVERLOADED: _DropReason.ValueType  # 3
     """The service was too busy to take it."""
 
@@ -100,7 +100,7 @@ DROP_REASON_UNSPECIFIED: DropReason.ValueType  # 0
 DROP_REASON_SUPERSEDED: DropReason.ValueType  # 1
 """A newer frame took its place (FRAME_POLICY_LATEST_WINS)."""
 DROP_REASON_EXPIRED: DropReason.ValueType  # 2
-"""Its timeout or the stream's deadline passed before it was done."""
+"""Its timeout or the stream's deadline passed before it was done, wherever it was."""
 DROP_REASON_OVERLOADED: DropReason.ValueType  # 3
 """The service was too busy to take it."""
 Global___DropReason: typing_extensions.TypeAlias = DropReason
@@ -560,7 +560,9 @@ class Frame(google.protobuf.message.Message):
 
     @property
     def timeout(self) -> google.protobuf.duration_pb2.Duration:
-        """The frame is worthless after this time from its arrival and is then dropped, wherever it is. Unset: no limit."""
+        """The frame is worthless after this time from its arrival and is then dropped (FrameDropped, DROP_REASON_EXPIRED), wherever
+        it is. Unset: the service's default.
+        """
 
     def __init__(
         self,
@@ -578,7 +580,9 @@ Global___Frame: typing_extensions.TypeAlias = Frame
 
 @typing.final
 class StreamDetectEmbedResponse(google.protobuf.message.Message):
-    """DetectEmbedService.StreamDetectEmbed, service to client. Answers about different frames may interleave."""
+    """DetectEmbedService.StreamDetectEmbed, service to client. Answers about different frames may interleave. Each frame ends in
+    exactly one FrameDone or FrameDropped, its last answer, unless the whole stream ends with an error before.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -597,7 +601,7 @@ class StreamDetectEmbedResponse(google.protobuf.message.Message):
 
     @property
     def frame_dropped(self) -> Global___FrameDropped:
-        """A frame was left out."""
+        """A frame was left out; sent instead of its FrameDone."""
 
     @property
     def event(self) -> Global___TrackEvent:
@@ -649,7 +653,7 @@ Global___ObjectResult: typing_extensions.TypeAlias = ObjectResult
 
 @typing.final
 class FrameDone(google.protobuf.message.Message):
-    """The end of a frame."""
+    """The end of a frame that was worked on, with success or without."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -698,7 +702,7 @@ Global___FrameDone: typing_extensions.TypeAlias = FrameDone
 
 @typing.final
 class FrameDropped(google.protobuf.message.Message):
-    """A frame that was left out."""
+    """The end of a frame that was left out: it has no FrameDone. Objects that were finished before it expired may have been sent."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
