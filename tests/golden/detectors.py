@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import paddle
 from paddle import Tensor
-from picoseek_training.networks.picodet import NmsConfig, PicoDet, build_picodet
+from picoseek_training.networks.picodet import NmsConfig, PicoDet
+from picoseek_training.networks.registry import create, names
 
 from golden.comparison import Comparison
 from golden.golden_file import GoldenFile, NotCovered
@@ -23,7 +24,9 @@ def covers(file: GoldenFile) -> bool:
 
 
 def check(file: GoldenFile, comparison: Comparison) -> None:
-    detector = build_picodet(_name(file), file.meta["num_classes"], NmsConfig(**file.meta.get("nms", {})))
+    nms = NmsConfig(**file.meta.get("nms", {}))
+    detector = create(_name(file), num_classes=file.meta["num_classes"], nms=nms)
+    assert isinstance(detector, PicoDet)
     fill_network(detector, file.meta)
     if file.in_training_mode:
         detector.train()
@@ -43,10 +46,10 @@ def _name(file: GoldenFile) -> str:
     model = str(file.meta["model"]).rsplit("/", 1)[-1]
     if "mainbody" in model:
         return "picodet_mainbody"
-    match = re.match(r"picodet_(xs|s|m|l)_\d+_coco_lcnet", model)
-    if match is None:
+    match = re.match(r"(picodet_[a-z]+)_\d+_coco_lcnet", model)
+    if match is None or match[1] not in names():
         raise NotCovered(f"no detector of ours is called {model}")
-    return f"picodet_{match[1]}"
+    return match[1]
 
 
 def _compare_maps(file: GoldenFile, classes: list[Tensor], distributions: list[Tensor], comparison: Comparison) -> None:

@@ -8,23 +8,14 @@ from typing import Any
 
 import paddle
 from paddle import Tensor, nn
-from picoseek_training.networks.pp_lcnet import PPLCNet, PPLCNetConfig
-from picoseek_training.networks.pp_lcnetv2 import PPLCNetV2, PPLCNetV2Config
-from picoseek_training.networks.recognition import ArcMarginHead, BNNeck, FCHead, FCNeck, RecModel
+from picoseek_training.networks.recognition import RecModel
+from picoseek_training.networks.registry import create, default_config, names
 from picoseek_training.networks.reparameterisation import re_parameterize
 
 from golden.comparison import Comparison
 from golden.golden_file import GoldenFile, NotCovered
 from golden.taps import compare_taps, recorded, tapped_layers
 from golden.weight_rule import fill_network, network_input
-
-V2_SIZES = {
-    "small": PPLCNetV2Config(scale=0.75, depths=(2, 2, 4, 2)),
-    "base": PPLCNetV2Config(scale=1.0, depths=(2, 2, 6, 2)),
-    "large": PPLCNetV2Config(scale=1.25, depths=(2, 2, 8, 2)),
-}
-ARC_MARGIN, ARC_SCALE = 0.2, 30.0
-"""The published recipe's."""
 
 
 def covers(file: GoldenFile) -> bool:
@@ -96,38 +87,29 @@ def _build(file: GoldenFile) -> nn.Layer:
     name = str(file.meta["model"])
     if name.startswith("RecModel("):
         return _recognition_model(name, file)
-    classes = int(file.arrays["logits"].shape[1])
-    match = re.fullmatch(r"PPLCNetV2_(\w+)", name)
-    if match and match[1] in V2_SIZES:
-        return PPLCNetV2(replace(V2_SIZES[match[1]], num_classes=classes))
-    match = re.fullmatch(r"PPLCNet_x(\d+)_(\d+)", name)
-    if match:
-        return PPLCNet(PPLCNetConfig(scale=float(f"{match[1]}.{match[2]}"), num_classes=classes))
-    raise NotCovered(f"no network of ours is called {name}")
+    return create(_known(name), num_classes=int(file.arrays["logits"].shape[1]))
 
 
-def _recognition_model(name: str, file: GoldenFile) -> RecModel:
-    dimension = int(file.arrays["features"].shape[1])
-    classes = _class_count(name, file)
-    match = re.search(r"PPLCNetV2_(small|base|large)", name)
-    if match and "GeneralRecognitionV2" in name:
-        backbone = PPLCNetV2(
-            replace(
-                V2_SIZES[match[1]],
-                num_classes=None,
-                class_expand=dimension,
-                last_stage_stride=1,
-                last_conv_bias=True,
-                last_activation=False,
-            )
-        )
-        return RecModel(backbone, BNNeck(dimension), FCHead(dimension, classes))
-    match = re.search(r"PPLCNet_x(\d+)_(\d+)", name)
-    if match:
-        plain = PPLCNet(PPLCNetConfig(scale=float(f"{match[1]}.{match[2]}"), num_classes=None))
-        head = ArcMarginHead(dimension, classes, margin=ARC_MARGIN, scale=ARC_SCALE)
-        return RecModel(plain, FCNeck(plain.out_channels, dimension), head)
-    raise NotCovered(f"no recognition model of ours is called {name}")
+def _recognition_model(name: str, file: GoldenFile) -> nn.Layer:
+    match = re.search(r"PPLCNet(V2)?_\w+", name)
+    if match is None:
+        raise NotCovered(f"no recognition model of ours is called {name}")
+    model = "general_recognition_v2" if match[1] else "general_recognition_v1"
+    size = default_config(_known(match[0]))
+    shape = {"scale": size.scale} | ({"depths": size.depths} if match[1] else {})
+    return create(
+        model,
+        backbone=replace(default_config(model).backbone, **shape),
+        dimension=int(file.arrays["features"].shape[1]),
+        num_classes=_class_count(name, file),
+    )
+
+
+def _known(name: str) -> str:
+    """Our name of an official network."""
+    if name.lower() not in names():
+        raise NotCovered(f"no network of ours is called {name}")
+    return name.lower()
 
 
 def _class_count(name: str, file: GoldenFile) -> int:

@@ -10,7 +10,8 @@ from picoseek_training.detector.class_agnostic import fit_logistic, to_one_class
 from picoseek_training.detector.config import load_config
 from picoseek_training.detector.export import export_bundle, export_trained
 from picoseek_training.evaluation.coco_ap import DetectionMetrics
-from picoseek_training.networks.picodet import NmsConfig, build_picodet
+from picoseek_training.networks.picodet import NmsConfig
+from picoseek_training.networks.registry import create
 
 SIZE = 64
 
@@ -18,7 +19,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def detector():
     paddle.seed(2)
-    network = build_picodet("picodet_xs", num_classes=1, nms=NmsConfig(score_threshold=0.0, keep_top_k=5))
+    network = create("picodet_xs", num_classes=1, nms=NmsConfig(score_threshold=0.0, keep_top_k=5))
     # Scores and boxes of a fresh network are all but equal, and equal ones come in any order.
     rng = np.random.default_rng(3)
     for weight in network.parameters():
@@ -78,7 +79,7 @@ def test_logistic_regression_recovers_the_weights_of_soft_targets():
 
 def test_one_class_follows_the_best_of_many():
     paddle.seed(4)
-    many = build_picodet("picodet_xs", num_classes=2)
+    many = create("picodet_xs", num_classes=2)
     for predictor in many.head.head_cls_list:
         # The second class says everything that the first does, only less.
         weight = np.random.default_rng(1).normal(size=(1, 96, 1, 1)).astype(np.float32)
@@ -94,4 +95,4 @@ def test_one_class_follows_the_best_of_many():
 
 def test_a_legacy_head_cannot_be_made_class_agnostic():
     with pytest.raises(ValueError, match="PicoHeadV2"):
-        to_one_class(build_picodet("picodet_mainbody"), [])
+        to_one_class(create("picodet_mainbody"), [])

@@ -17,7 +17,7 @@ from picoseek_training.detector.config import (
 from picoseek_training.detector.pool import TrainingSet
 from picoseek_training.detector.targets import PictureTargets
 from picoseek_training.detector.training import LAST, LOG, DetectorTraining, make_optimizer
-from picoseek_training.networks.picodet import build_picodet
+from picoseek_training.networks.registry import create
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -50,7 +50,7 @@ def sets():
 
 def detector():
     paddle.seed(5)
-    return build_picodet("picodet_xs", num_classes=1)
+    return create("picodet_xs", num_classes=1)
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):

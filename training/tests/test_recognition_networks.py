@@ -1,4 +1,4 @@
-"""PP-LCNet and PP-LCNetV2: published sizes, fusion, and the parts of a recognition model."""
+"""PP-LCNet and PP-LCNetV2: published sizes; the parts of a recognition model."""
 
 from __future__ import annotations
 
@@ -7,55 +7,30 @@ import math
 import numpy as np
 import paddle
 import pytest
-from picoseek_training.networks.pp_lcnet import PPLCNet, PPLCNetConfig
-from picoseek_training.networks.pp_lcnetv2 import PPLCNetV2, PPLCNetV2Config
-from picoseek_training.networks.recognition import ArcMarginHead, BNNeck, CosMarginHead
-from picoseek_training.networks.reparameterisation import re_parameterize
+from picoseek_training.networks.recognition import ArcMarginHead, BNNeck, CosineHead, CosMarginHead, MarginHead
+from picoseek_training.networks.registry import create
 
-TRAINABLE_V1 = {0.25: 1_521_184, 0.35: 1_643_090, 0.5: 1_879_576, 0.75: 2_357_008, 1.0: 2_952_520, 1.5: 4_499_832}
-V2 = {
-    "small": (PPLCNetV2Config(scale=0.75, depths=(2, 2, 4, 2)), 216, 4_193_448),
-    "base": (PPLCNetV2Config(), 278, 6_800_360),
-    "large": (PPLCNetV2Config(scale=1.25, depths=(2, 2, 8, 2)), 340, 10_716_840),
+# State entries and parameters, the fused convolutions among them.
+PUBLISHED = {
+    "pplcnet_x0_25": (146, 1_521_184),
+    "pplcnet_x0_35": (146, 1_643_090),
+    "pplcnet_x0_5": (146, 1_879_576),
+    "pplcnet_x0_75": (146, 2_357_008),
+    "pplcnet_x1_0": (146, 2_952_520),
+    "pplcnet_x1_5": (146, 4_499_832),
+    "pplcnet_x2_0": (146, 6_521_512),
+    "pplcnet_x2_5": (146, 9_017_560),
+    "pplcnetv2_small": (216, 4_193_448),
+    "pplcnetv2_base": (278, 6_800_360),
+    "pplcnetv2_large": (340, 10_716_840),
 }
 
 
-def _trainable(network: paddle.nn.Layer) -> int:
-    state = network.state_dict()
-    return sum(math.prod(state[name].shape) for name in state if not name.endswith(("_mean", "_variance")))
-
-
-@pytest.mark.parametrize("scale", TRAINABLE_V1)
-def test_pp_lcnet_has_the_official_tensors_and_parameters(scale: float) -> None:
-    network = PPLCNet(PPLCNetConfig(scale=scale))
-    assert len(network.state_dict()) == 146
-    assert _trainable(network) == TRAINABLE_V1[scale]
-
-
-@pytest.mark.parametrize("name", V2)
-def test_pp_lcnetv2_has_the_official_tensors_and_parameters(name: str) -> None:
-    config, tensors, trainable = V2[name]
-    network = PPLCNetV2(config)
-    state = network.state_dict()
-    assert len(state) == tensors
-    assert _trainable(network) == trainable
-    assert {"stem.0.conv.weight", "stem.1.dw_conv.bn._variance", "stages.2.0.pw_conv_1.conv.weight"} <= state.keys()
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-def test_fusion_changes_no_answer(stride: int) -> None:
-    paddle.seed(0)
-    network = PPLCNetV2(PPLCNetV2Config(scale=0.25, num_classes=7, last_stage_stride=stride))
-    for layer in network.sublayers():
-        if isinstance(layer, paddle.nn.BatchNorm2D):
-            layer._mean.set_value(paddle.randn(layer._mean.shape) * 0.1)
-            layer._variance.set_value(paddle.rand(layer._variance.shape) + 0.5)
-    network.eval()
-    pictures = paddle.randn([2, 3, 64, 64])
-    before = network(pictures).numpy()
-    re_parameterize(network)
-    after = network(pictures).numpy()
-    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-5 * np.abs(before).max())
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_classifier_has_the_published_tensors_and_parameters(name: str) -> None:
+    state = create(name).state_dict()
+    parameters = sum(math.prod(state[key].shape) for key in state if not key.endswith(("_mean", "_variance")))
+    assert (len(state), parameters) == PUBLISHED[name]
 
 
 def test_the_neck_keeps_its_shift_at_zero() -> None:
@@ -81,3 +56,19 @@ def test_margins_only_lower_the_target_and_only_in_training() -> None:
         np.testing.assert_allclose(trained[others], plain[others], atol=1e-5)
         head.eval()
         np.testing.assert_allclose(head(features, label).numpy(), plain, atol=1e-6)
+
+
+def test_the_plain_cosine_layer_ignores_lengths_and_labels() -> None:
+    paddle.seed(0)
+    head = CosineHead(8, 3)
+    features = paddle.randn([5, 8])
+    cosines = head(features).numpy()
+    unit = features.numpy() / np.linalg.norm(features.numpy(), axis=1, keepdims=True)
+    directions = head.weight.numpy() / np.linalg.norm(head.weight.numpy(), axis=0)
+    np.testing.assert_allclose(cosines, unit @ directions, atol=1e-6)
+    np.testing.assert_allclose(head(7.0 * features, paddle.to_tensor([0, 1, 2, 0, 1])).numpy(), cosines, atol=1e-6)
+
+
+def test_a_margin_must_be_defined() -> None:
+    with pytest.raises(TypeError, match="with_margin"):
+        MarginHead(8, 3, margin=0.1, scale=1.0)  # type: ignore[abstract]

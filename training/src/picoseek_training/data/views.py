@@ -13,10 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.configuration import STRICT
+
 
 @dataclass(frozen=True)
 class ViewConfig:
     """How far views leave the original picture."""
+
+    __pydantic_config__ = STRICT
 
     min_area: float = 0.4
     """Smallest part of the picture's area that a crop keeps."""

@@ -35,7 +35,7 @@ def to_one_class(source: PicoDet, images: Sequence[Tensor]) -> PicoDet:
     if not isinstance(source.head, PicoHeadV2):
         raise ValueError("only a detector with PicoHeadV2 can be made class-agnostic")
     source.eval()
-    target = PicoDet(replace(source.config, num_classes=1), source.nms)
+    target = PicoDet(replace(source.config, num_classes=1))
     target.eval()
     classes = ("head.head_cls_list", "head.head_cls")
     target.set_state_dict({key: value for key, value in source.state_dict().items() if not key.startswith(classes)})

@@ -6,19 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
+from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.optimization.ema import EmaConfig
-
-_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
 class SetConfig:
     """A set of pictures to learn from."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     name: str
     """Name in logs."""
@@ -36,7 +32,7 @@ class SetConfig:
 class EvaluationSetConfig:
     """A labelled set to measure on."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     name: str
     images: Path
@@ -47,7 +43,7 @@ class EvaluationSetConfig:
 class TeacherConfig:
     """The official model, from whose weights the training starts and whose boxes it must not forget."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     onnx: Path
     """PicoDet-XS with 80 classes, BatchNorm folded."""
@@ -65,7 +61,7 @@ class TeacherConfig:
 class OptimizerConfig:
     """Optimiser with warm-up and half a cosine."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     kind: Literal["momentum", "adamw"] = "adamw"
     """Momentum with L2 decay suits training from scratch, AdamW fine-tuning."""
@@ -89,7 +85,7 @@ class OptimizerConfig:
 class AugmentationConfig:
     """What happens to a sample before it is learned from."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     sizes: tuple[int, ...] = (256, 288, 320, 352)
     """Sides of a batch's square input in pixels, drawn anew for each batch; multiples of 32, at least 192."""
@@ -103,7 +99,7 @@ class AugmentationConfig:
 class BundleConfig:
     """What the exported bundle says about itself."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     name: str
     version: str
@@ -122,7 +118,7 @@ class BundleConfig:
 class DetectorTrainingConfig:
     """Everything that determines a training run."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     output: Path
     """Folder of checkpoints, log and caches."""
@@ -153,16 +149,5 @@ class DetectorTrainingConfig:
 
 
 def load_config(path: Path) -> DetectorTrainingConfig:
-    """Read a YAML configuration; relative paths in it are relative to the working directory.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A key is unknown, missing or of the wrong type; the message names it.
-    """
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    try:
-        return TypeAdapter(DetectorTrainingConfig).validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise ValueError(f"{path}: {key}: {first['msg']}") from error
+    """Read the configuration of a training, see `read_configuration`."""
+    return read_configuration(DetectorTrainingConfig, path)

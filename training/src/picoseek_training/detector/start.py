@@ -8,7 +8,7 @@ from pathlib import Path
 from paddle import Tensor, nn
 
 from picoseek_training.detector.class_agnostic import to_one_class
-from picoseek_training.networks.picodet.detector import DensePredictions, PicoDet, build_picodet
+from picoseek_training.networks.picodet import PICODET_CONFIGS, DensePredictions, PicoDet
 from picoseek_training.onnx_import.folded_network import load_folded_onnx
 
 
@@ -33,7 +33,7 @@ def load_official_picodet_xs(onnx: Path, images: Sequence[Tensor]) -> PicoDet:
     Raises:
         ValueError: The file holds another network.
     """
-    detector = build_picodet("picodet_xs")
+    detector = PicoDet(PICODET_CONFIGS["picodet_xs"])
     load_folded_onnx(_DensePicoDet(detector), onnx, images)
     return detector
 

@@ -151,7 +151,7 @@ class DetectorTraining:
         self._ema.load_state_dict(content["ema"])
 
     def _evaluate(self) -> None:
-        averaged = PicoDet(self.detector.config, self.detector.nms)
+        averaged = PicoDet(self.detector.config)
         averaged.set_state_dict({key: paddle.to_tensor(value) for key, value in self._ema.averaged().items()})
         averaged.eval()
         for data in self.config.evaluation:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from picoseek_training.checkpoint import load
-from picoseek_training.networks.picodet.detector import PicoDet, build_picodet
+from picoseek_training.networks.picodet import PICODET_CONFIGS, PicoDet
 
 
 def state_of(detector: PicoDet) -> dict[str, NDArray[np.float32]]:
@@ -37,7 +38,7 @@ def load_averaged(path: Path, start: Path | None = None, start_share: float = 0.
             key: np.float32(1.0 - start_share) * value + np.float32(start_share) * first[key]
             for key, value in state.items()
         }
-    detector = build_picodet("picodet_xs", num_classes=1)
+    detector = PicoDet(replace(PICODET_CONFIGS["picodet_xs"], num_classes=1))
     detector.set_state_dict(state)
     detector.eval()
     return detector

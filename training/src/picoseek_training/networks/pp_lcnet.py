@@ -54,6 +54,19 @@ class PPLCNetConfig:
     activation: Activation = "hardswish"
 
 
+PPLCNET_CONFIGS: dict[str, PPLCNetConfig] = {
+    "pplcnet_x0_25": PPLCNetConfig(scale=0.25),
+    "pplcnet_x0_35": PPLCNetConfig(scale=0.35),
+    "pplcnet_x0_5": PPLCNetConfig(scale=0.5),
+    "pplcnet_x0_75": PPLCNetConfig(scale=0.75),
+    "pplcnet_x1_0": PPLCNetConfig(scale=1.0),
+    "pplcnet_x1_5": PPLCNetConfig(scale=1.5),
+    "pplcnet_x2_0": PPLCNetConfig(scale=2.0),
+    "pplcnet_x2_5": PPLCNetConfig(scale=2.5),
+}
+"""The published classifiers."""
+
+
 class DepthwiseSeparable(nn.Layer):
     """Depthwise convolution, optional channel attention, pointwise convolution."""
 

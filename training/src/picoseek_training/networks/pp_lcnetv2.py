@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from paddle import Tensor, nn
+from paddle import ParamAttr, Tensor, nn
 from paddle.nn import functional as F
 
 from .layers import ConvBNAct, DownscaleInInferDropout, SqueezeExcitation, make_divisible
@@ -65,12 +65,23 @@ class PPLCNetV2Config:
     """`largest` trains only the largest kernel of each rep block: the same deployed network for less time a step."""
 
 
+PPLCNETV2_CONFIGS: dict[str, PPLCNetV2Config] = {
+    "pplcnetv2_small": PPLCNetV2Config(scale=0.75, depths=(2, 2, 4, 2)),
+    "pplcnetv2_base": PPLCNetV2Config(scale=1.0, depths=(2, 2, 6, 2)),
+    "pplcnetv2_large": PPLCNetV2Config(scale=1.25, depths=(2, 2, 8, 2)),
+    "pplcnetv2_base_shitu": PPLCNetV2Config(
+        num_classes=None, class_expand=512, last_stage_stride=1, last_conv_bias=True, last_activation=False
+    ),
+}
+"""The published classifiers, and the backbone of PP-ShiTu V2."""
+
+
 class RepDepthwiseSeparable(nn.Layer):
     """Depthwise (plain or rep), optional channel attention, one or two pointwise convolutions, optional shortcut.
 
     A rep block sums depthwise branches with kernels k, k - 2, …, each with its BatchNorm; the 1x1 branch exists only at
     stride 1. Its fused convolution `dw_conv` is always a member, as in the official state dicts, but is used only after
-    `re_parameterize`.
+    `re_parameterize`, and training leaves it alone.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, spec: StageSpec, branches: Branches) -> None:
@@ -93,6 +104,8 @@ class RepDepthwiseSeparable(nn.Layer):
                 stride=stride,
                 padding=(kernel_size - 1) // 2,
                 groups=in_channels,
+                weight_attr=ParamAttr(trainable=False),
+                bias_attr=ParamAttr(trainable=False),
             )
         else:
             self.dw_conv = ConvBNAct(

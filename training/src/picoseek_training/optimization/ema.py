@@ -10,12 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.configuration import STRICT
+
 State = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class EmaConfig:
     """How fast the average follows and when it starts anew."""
+
+    __pydantic_config__ = STRICT
 
     decay: float = 0.9998
     """Upper bound of the decay (`threshold`), the decay itself (`normal`) or its limit (`exponential`)."""

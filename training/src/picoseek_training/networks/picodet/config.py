@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from picoseek_training.networks.picodet.nms import DEFAULT_NMS, NmsConfig
+
 
 @dataclass(frozen=True)
 class PicoDetConfig:
-    """Everything that shapes a PicoDet network; thresholds of its suppression are `NmsConfig`."""
+    """Everything that shapes a PicoDet network."""
 
     backbone_scale: float
     """Width multiplier of the PP-LCNet backbone."""
@@ -26,6 +28,8 @@ class PicoDetConfig:
     """Largest bin of the distance distributions, in strides."""
     strides: tuple[int, ...] = (8, 16, 32, 64)
     """Pixels between cells of each pyramid level."""
+    nms: NmsConfig = DEFAULT_NMS
+    """Thresholds of the suppression that ends the network."""
 
 
 PICODET_CONFIGS: dict[str, PicoDetConfig] = {

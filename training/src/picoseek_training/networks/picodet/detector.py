@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from picoseek_training.networks.picodet.config import PICODET_CONFIGS, PicoDetConfig
+from picoseek_training.networks.picodet.config import PicoDetConfig
 from picoseek_training.networks.picodet.csp_pan import CspPan
 from picoseek_training.networks.picodet.decode import Priors, distances_to_boxes, expected_distances, make_priors
 from picoseek_training.networks.picodet.lc_pan import LcPan
-from picoseek_training.networks.picodet.nms import DEFAULT_NMS, NmsConfig, multiclass_nms
+from picoseek_training.networks.picodet.nms import multiclass_nms
 from picoseek_training.networks.picodet.pico_head import PicoHead
 from picoseek_training.networks.picodet.pico_head_v2 import PicoHeadV2
 from picoseek_training.networks.picodet.tower import HeadMaps
@@ -34,10 +33,9 @@ class DensePredictions(NamedTuple):
 class PicoDet(nn.Layer):
     """Object detector: PP-LCNet backbone, path-aggregation neck, anchor-free head (arXiv:2111.00902)."""
 
-    def __init__(self, config: PicoDetConfig, nms: NmsConfig = DEFAULT_NMS) -> None:
+    def __init__(self, config: PicoDetConfig) -> None:
         super().__init__()
         self.config = config
-        self.nms = nms
         self.backbone = PPLCNetBackbone(config.backbone_scale)
         neck = {"lc_pan": LcPan, "csp_pan": CspPan}[config.neck]
         head = {"v2": PicoHeadV2, "legacy": PicoHead}[config.head]
@@ -82,20 +80,8 @@ class PicoDet(nn.Layer):
         predictions = self.dense(image)
         scale = paddle.flip(scale_factor, axis=[1]).tile([1, 2]).unsqueeze(1)
         scores = self.probabilities(predictions).transpose([0, 2, 1])
-        return multiclass_nms(self.boxes(predictions) / scale, scores, self.nms)
+        return multiclass_nms(self.boxes(predictions) / scale, scores, self.config.nms)
 
 
 def _join(levels: list[Tensor]) -> Tensor:
     return paddle.concat([level.flatten(2).transpose([0, 2, 1]) for level in levels], axis=1)
-
-
-def build_picodet(name: str, num_classes: int | None = None, nms: NmsConfig = DEFAULT_NMS) -> PicoDet:
-    """Build a published PicoDet by its name in `PICODET_CONFIGS`, optionally with another number of classes.
-
-    Raises:
-        ValueError: The name is unknown.
-    """
-    if name not in PICODET_CONFIGS:
-        raise ValueError(f"unknown PicoDet {name!r}; known: {', '.join(PICODET_CONFIGS)}")
-    config = PICODET_CONFIGS[name]
-    return PicoDet(config if num_classes is None else replace(config, num_classes=num_classes), nms)
