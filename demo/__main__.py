@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 from picoseek import Client, PicoSeekError
-from picoseek_bundle import Task, default_bundle
 from rich.console import Console
 
 from demo.cases import Cases, PackagedCases
@@ -67,7 +66,7 @@ def _bundles(embedder: str | None, folder: Path, console: Console) -> list[Path]
         command = [sys.executable, "-m", "picoseek.cli", "models", "build", embedder, "--out", str(target)]
         if subprocess.run(command).returncode != 0:
             raise ServicesError(f"the bundle {embedder} could not be built; the message stands above")
-    return [default_bundle(Task.DETECTION), target]
+    return [target]
 
 
 if __name__ == "__main__":

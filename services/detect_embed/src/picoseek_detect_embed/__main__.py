@@ -23,7 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Every setting may be given as an environment variable PICOSEEK_DETECT_EMBED_<NAME>; flags win.",
     )
     parser.add_argument(
-        "--bundle", type=Path, action="append", dest="bundles", help="folder of a model bundle; may be given again"
+        "--bundle",
+        type=Path,
+        action="append",
+        dest="bundles",
+        help="folder of a model bundle; may be given again; a task without any gets the one that ships with PicoSeek",
     )
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on; 0: any free one")

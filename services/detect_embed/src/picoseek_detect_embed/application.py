@@ -33,13 +33,14 @@ _SERVICE = detect_embed_service_pb2.DESCRIPTOR.services_by_name["DetectEmbedServ
 
 
 def load_bundles(settings: DetectEmbedSettings) -> list[Bundle]:
-    """Open the bundles that the settings name, else those that ship with PicoSeek.
+    """Open the bundles that the settings name, then those that ship with PicoSeek for the tasks of which none is named.
 
     Raises:
         BundleError: one is missing or damaged.
     """
-    folders = settings.bundles or (default_bundle(Task.DETECTION), default_bundle(Task.EMBEDDING))
-    return [load_bundle(folder) for folder in folders]
+    named = [load_bundle(folder) for folder in settings.bundles]
+    covered = {bundle.manifest.task for bundle in named}
+    return [*named, *(load_bundle(default_bundle(task)) for task in Task if task not in covered)]
 
 
 def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -> Application:
@@ -51,6 +52,10 @@ def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -
 
     @asynccontextmanager
     async def application(server: grpc.aio.Server, health: Health) -> AsyncGenerator[Sequence[str]]:
+        for bundle in bundles:
+            if settings.bundles and bundle.folder not in settings.bundles:
+                shipped = bundle.manifest
+                _LOG.info("no bundle given for %s: serving %s, which ships with PicoSeek", shipped.task, shipped.name)
         # The pool's threads are the parallelism; OpenCV's own would multiply them.
         cv2.setNumThreads(1)
         changed = asyncio.Event()

@@ -28,7 +28,7 @@ class DetectEmbedSettings(ServiceSettings):
     """Port to listen on; 0: any free one, written to the log."""
 
     bundles: Annotated[tuple[Path, ...], NoDecode] = ()
-    """Folders of the bundles to serve, separated like the PATH; none: the bundles that ship with PicoSeek."""
+    """Folders of the bundles to serve, separated like the PATH; a task without any gets the one that ships."""
     default_detector: str = ""
     """Detector of requests that name none; empty: the first."""
     default_embedder: str = ""

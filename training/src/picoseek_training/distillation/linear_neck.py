@@ -10,6 +10,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
+from picoseek_training.configuration import STRICT
 from picoseek_training.losses.domain_classification import DomainCrossEntropy
 from picoseek_training.networks.recognition import BNNeck, FCHead
 
@@ -19,6 +20,8 @@ Matrix = NDArray[np.float32]
 @dataclass(frozen=True)
 class LinearNeckConfig:
     """How the neck is learned."""
+
+    __pydantic_config__ = STRICT
 
     dimension: int = 512
     """Components of the embedding."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.configuration import STRICT
 from picoseek_training.data.views import ViewConfig, draw_view, render_view
+from picoseek_training.evaluation.retrieval import unit_rows
 
 Pictures = NDArray[np.uint8]
 Features = NDArray[np.float16]
@@ -24,10 +26,12 @@ Features = NDArray[np.float16]
 class TeacherConfig:
     """The frozen network and what it is fed with."""
 
+    __pydantic_config__ = STRICT
+
     model: Path
-    """ONNX file."""
-    output: int = 1
-    """Index of the output that holds the features [N, D]."""
+    """ONNX file, or a frozen TensorFlow graph (`.pb`)."""
+    output: int | str = 1
+    """The features [N, D]: index of an ONNX file's output, name of a frozen graph's tensor."""
     side: int = 224
     """Side of its square input in pixels."""
     mean: float = 127.0
@@ -36,25 +40,37 @@ class TeacherConfig:
     """Divided by afterwards."""
 
 
-class OnnxTeacher:
+class FixedTeacher:
     """Runs the teacher with OpenVINO on the CPU."""
 
     batch = 32
 
     def __init__(self, config: TeacherConfig) -> None:
+        """Load the network.
+
+        Raises:
+            FileNotFoundError: The file is missing.
+            ValueError: The file has no such output.
+        """
         # OpenVINO takes seconds to import and is needed only while the cache is filled.
         import openvino
 
+        if not config.model.exists():
+            raise FileNotFoundError(f"teacher {config.model} does not exist")
         self.config = config
-        model = openvino.Core().read_model(config.model)
+        self._channels_last = config.model.suffix == ".pb"
+        model, self._output = _read_graph(config) if self._channels_last else _read_onnx(config)
         self._run: Any = openvino.Core().compile_model(model, "CPU")
-        self.dimension = int(model.outputs[config.output].get_partial_shape()[1].get_length())
+        self.dimension = self(np.zeros((1, config.side, config.side, 3), np.uint8)).shape[1]
+        """Components D of the features."""
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         """Features [N, D] of pictures [N, side, side, 3] uint8 RGB."""
         normalised = (pictures.astype(np.float32) - self.config.mean) / self.config.std
-        result = self._run(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))
-        return np.array(result[self.config.output], dtype=np.float32)
+        result = self._run(
+            normalised if self._channels_last else np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        )
+        return np.array(result[self._output], dtype=np.float32).reshape(len(pictures), -1)
 
     def describe(self, pictures: Pictures) -> NDArray[np.float32]:
         """Features [N, D] of whole pictures [N, S, S, 3] of any size."""
@@ -66,13 +82,39 @@ class OnnxTeacher:
         return np.concatenate(parts)
 
 
+def _read_onnx(config: TeacherConfig) -> tuple[Any, int]:
+    import openvino
+
+    model = openvino.Core().read_model(config.model)
+    if not isinstance(config.output, int) or config.output >= len(model.outputs):
+        raise ValueError(f"{config.model} has {len(model.outputs)} outputs by number, and none {config.output!r}")
+    return model, config.output
+
+
+def _read_graph(config: TeacherConfig) -> tuple[Any, int]:
+    from openvino.frontend import FrontEndManager, GeneralFailure
+
+    frontend = FrontEndManager().load_by_framework("tf")
+    try:
+        graph = frontend.load(str(config.model))
+        place = graph.get_place_by_tensor_name(str(config.output))
+    except GeneralFailure as error:
+        raise ValueError(f"{config.model} is no frozen TensorFlow graph: {error}") from error
+    if place is None:
+        raise ValueError(f"{config.model} has no tensor {config.output!r}")
+    graph.override_all_outputs([place])
+    model = frontend.convert(graph)
+    model.reshape([-1, config.side, config.side, 3])
+    return model, 0
+
+
 def view_seed(seed: int, example: int, view: int) -> tuple[int, int, int]:
     """Seed of one view of one example."""
     return (seed, example, view)
 
 
 def teacher_view_features(
-    teacher: OnnxTeacher,
+    config: TeacherConfig,
     store: Pictures,
     view_config: ViewConfig,
     seed: int,
@@ -87,14 +129,15 @@ def teacher_view_features(
     """
     count = len(store)
     described = json.dumps(
-        [str(teacher.config), asdict(view_config), seed, count, store.shape[1], _fingerprint(store)], default=str
+        [str(config), asdict(view_config), seed, count, store.shape[1], _fingerprint(store)], default=str
     )
     key = hashlib.sha256(described.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"teacher-{key}-view{view}.npy" for view in range(views)]
-    for view, file in enumerate(files):
-        if file.exists():
-            continue
+    missing = [(view, file) for view, file in enumerate(files) if not file.exists()]
+    teacher = FixedTeacher(config) if missing else None
+    for view, file in missing:
+        assert teacher is not None
         part, done_file = file.with_suffix(".part"), file.with_suffix(".done")
         start = int(done_file.read_text()) if done_file.exists() else 0
         mode = "r+" if start else "w+"
@@ -102,7 +145,7 @@ def teacher_view_features(
         for first in range(start, count, teacher.batch):
             last = min(first + teacher.batch, count)
             pictures = [
-                render_view(store[i], draw_view(view_config, view_seed(seed, i, view)), teacher.config.side)
+                render_view(store[i], draw_view(view_config, view_seed(seed, i, view)), config.side)
                 for i in range(first, last)
             ]
             features[first:last] = teacher(np.stack(pictures))
@@ -114,6 +157,23 @@ def teacher_view_features(
         os.replace(part, file)
         done_file.unlink(missing_ok=True)
     return np.stack([np.load(file, mmap_mode="r") for file in files])
+
+
+def joined_teacher_features(
+    teachers: Sequence[TeacherConfig],
+    store: Pictures,
+    view_config: ViewConfig,
+    seed: int,
+    views: int,
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> Features:
+    """Return the features of several teachers side by side, each at unit norm: [views, N, sum of dimensions]."""
+    parts = [teacher_view_features(config, store, view_config, seed, views, folder, progress) for config in teachers]
+    joined = np.empty((views, len(store), sum(part.shape[-1] for part in parts)), np.float16)
+    for view in range(views):
+        joined[view] = np.hstack([unit_rows(part[view].astype(np.float32)) for part in parts])
+    return joined
 
 
 def _fingerprint(store: Pictures) -> str:

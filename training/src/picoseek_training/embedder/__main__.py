@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import yaml
-from picoseek_bundle import BundleError
+from picoseek_bundle import BundleError, InputSpec
 
 from picoseek_training import checkpoint
 from picoseek_training.data.retrieval_sets import retrieval_tasks
@@ -54,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             fields: dict[str, Any] = yaml.safe_load((options.card / "manifest.yaml").read_text(encoding="utf-8"))
             card = options.card / "MODEL_CARD.md"
             embedder = _averaged(config, path)
-            bundle = export_bundle(embedder, side, config.student.dimension, card, options.export, **fields)
+            spec = InputSpec(width=side, height=side)
+            bundle = export_bundle(embedder, spec, config.student.dimension, card, options.export, **fields)
             print(f"{bundle.folder}: {bundle.manifest.name} {bundle.manifest.version}, space {bundle.space}")
         else:
             EmbedderTraining(config).run()

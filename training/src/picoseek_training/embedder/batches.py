@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from picoseek_training.data.views import ViewConfig, draw_view, render_view
 from picoseek_training.distillation.teacher_features import view_seed
 
-_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,5 @@ class ViewSampler:
 
 def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return pictures [N, S, S, 3] RGB as network inputs [N, 3, S, S] (ImageNet's mean and deviation)."""
-    scaled = (pictures.astype(np.float32) / np.float32(255) - _MEAN) / _STD
+    scaled = (pictures.astype(np.float32) / np.float32(255) - MEAN) / STD
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
+from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.data.views import ViewConfig
 from picoseek_training.distillation.linear_neck import LinearNeckConfig
 from picoseek_training.distillation.teacher_features import TeacherConfig
 from picoseek_training.optimization.ema import EmaConfig
-
-_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
 class StudentConfig:
     """The network to train: PP-LCNetV2 in its ShiTu variant with a BNNeck."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
-    scale: float = 0.5
-    """Width factor; 0.5 has the widths of PP-LCNet x1.0."""
+    scale: float = 1.0
+    """Width factor."""
     dimension: int = 512
     """Components of the embedding."""
     last_stage_stride: int = 1
@@ -31,10 +28,24 @@ class StudentConfig:
 
 
 @dataclass(frozen=True)
+class StartConfig:
+    """The trained network from which the student starts."""
+
+    __pydantic_config__ = STRICT
+
+    network: Literal["mobilenet_v1", "pp_lcnet"]
+    """`mobilenet_v1` of the student's scale, or `pp_lcnet` of twice that: they have its widths."""
+    weights: Path
+    """A frozen TensorFlow graph of MobileNetV1, or the ONNX file of the official PP-LCNet for text orientation."""
+    pictures: int = 192
+    """Calibration pictures, at the size of the first phase."""
+
+
+@dataclass(frozen=True)
 class LossConfig:
     """What is learned from, and how much each counts."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     target: float = 4.0
     """Weight of 1 - cosine between the embedding and the teacher's."""
@@ -52,7 +63,7 @@ class LossConfig:
 class PhaseConfig:
     """A part of the training at one input size."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     side: int
     """Side of the square input in pixels."""
@@ -68,7 +79,7 @@ class PhaseConfig:
 class EmbedderTrainingConfig:
     """Everything that determines a training run."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     output: Path
     """Folder of checkpoints, log and targets."""
@@ -76,9 +87,10 @@ class EmbedderTrainingConfig:
     """Folder of decoded pictures and teacher features, shared by runs."""
     data: Path
     """Folder of the data sets."""
-    start: Path
-    """ONNX file of the official PP-LCNet x1.0 weights from which the student starts."""
-    teacher: TeacherConfig
+    start: StartConfig
+    """Where the student starts."""
+    teachers: tuple[TeacherConfig, ...]
+    """Fixed networks whose features are joined."""
     sets: tuple[str, ...]
     """Training sets by name, see picoseek_training.data.retrieval_sets."""
     phases: tuple[PhaseConfig, ...]
@@ -92,6 +104,8 @@ class EmbedderTrainingConfig:
     """The teacher's neck, learned from the labels first."""
     raw_weight: float = 0.5
     """Weight of the teacher's raw features beside its neck's output in the target."""
+    frozen_stages: int = 0
+    """So many stages, and the stem, stay as they start: their features are general, and a step costs less."""
     weight_decay: float = 0.02
     clip_norm: float = 5.0
     """Largest norm of the whole gradient."""
@@ -106,16 +120,5 @@ class EmbedderTrainingConfig:
 
 
 def load_config(path: Path) -> EmbedderTrainingConfig:
-    """Read a YAML configuration; relative paths in it are relative to the working directory.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A key is unknown, missing or of the wrong type; the message names it.
-    """
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    try:
-        return TypeAdapter(EmbedderTrainingConfig).validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise ValueError(f"{path}: {key}: {first['msg']}") from error
+    """Read the configuration of a training, see `read_configuration`."""
+    return read_configuration(EmbedderTrainingConfig, path)

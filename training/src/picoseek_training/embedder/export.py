@@ -7,39 +7,43 @@ from pathlib import Path
 from typing import Any
 
 import paddle
+from paddle import nn
 from paddle.static import InputSpec as TensorSpec
 from picoseek_bundle import Bundle, InputSpec, write_bundle
 
 import picoseek_training
-from picoseek_training.embedder.student import Embedder
+from picoseek_training.networks.reparameterisation import re_parameterize
 
 PROGRAM, WEIGHTS, MODEL_CARD = "embedder.json", "embedder.pdiparams", "MODEL_CARD.md"
 
 
-def export_inference(embedder: Embedder, side: int, folder: Path) -> tuple[Path, Path]:
-    """Write Paddle inference files with a dynamic batch: `image` [N, 3, side, side] to [N, dimension].
+def export_inference(embedder: nn.Layer, input_spec: InputSpec, folder: Path) -> tuple[Path, Path]:
+    """Write Paddle inference files with a dynamic batch: `image` [N, 3, height, width] to [N, dimension].
+
+    Parallel branches of the network are fused first, in place.
 
     Returns:
         The program and the weights file, in `folder`.
     """
     embedder.eval()
+    re_parameterize(embedder)
     # Tracing suffices: the forward pass has no control flow on tensors.
     paddle.jit.ignore_module([picoseek_training])
-    program = paddle.jit.to_static(
-        embedder, input_spec=[TensorSpec([None, 3, side, side], "float32", "image")], full_graph=True
-    )
+    image = TensorSpec([None, 3, input_spec.height, input_spec.width], "float32", "image")
+    program = paddle.jit.to_static(embedder, input_spec=[image], full_graph=True)
     paddle.jit.save(program, str(folder / Path(PROGRAM).stem))
     return folder / PROGRAM, folder / WEIGHTS
 
 
 def export_bundle(
-    embedder: Embedder, side: int, dimension: int, model_card: Path, target: Path, **fields: Any
+    embedder: nn.Layer, input_spec: InputSpec, dimension: int, model_card: Path, target: Path, **fields: Any
 ) -> Bundle:
-    """Write the embedder as a bundle.
+    """Write an embedder as a bundle.
 
     Args:
-        embedder: trained network.
-        side: side of its square input in pixels.
+        embedder: trained network, pictures [N, 3, height, width] to embeddings [N, dimension]; its parallel branches
+            are fused in place.
+        input_spec: how it wants its pictures.
         dimension: components of the embedding.
         model_card: Markdown file to ship with it.
         target: folder of the bundle; replaced when it exists.
@@ -49,14 +53,14 @@ def export_bundle(
         BundleError: the manifest would not be valid.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        program, weights = export_inference(embedder, side, Path(scratch))
+        program, weights = export_inference(embedder, input_spec, Path(scratch))
         return write_bundle(
             target,
             {PROGRAM: program, WEIGHTS: weights, MODEL_CARD: model_card},
             task="embedding",
             program=PROGRAM,
             weights=WEIGHTS,
-            input=InputSpec(width=side, height=side),
+            input=input_spec,
             output={"kind": "embedding", "dimension": dimension},
             **fields,
         )

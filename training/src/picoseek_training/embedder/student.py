@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paddle import Tensor, nn
 
 from picoseek_training.embedder.config import StudentConfig
-from picoseek_training.networks.pp_lcnetv2 import PPLCNetV2, PPLCNetV2Config
+from picoseek_training.networks.pp_lcnetv2 import PPLCNETV2_CONFIGS, PPLCNetV2
 from picoseek_training.networks.recognition import BNNeck
 
 
@@ -16,14 +18,12 @@ class Embedder(nn.Layer):
         """Make a network of only the largest depthwise branch each, which is what it is after fusion anyway."""
         super().__init__()
         self.backbone = PPLCNetV2(
-            PPLCNetV2Config(
+            replace(
+                PPLCNETV2_CONFIGS["pplcnetv2_base_shitu"],
                 scale=config.scale,
                 class_expand=config.dimension,
-                num_classes=None,
-                dropout=0.0,
                 last_stage_stride=config.last_stage_stride,
-                last_conv_bias=True,
-                last_activation=False,
+                dropout=0.0,
                 branches="largest",
             )
         )

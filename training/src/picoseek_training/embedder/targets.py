@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,62 @@ from picoseek_training.evaluation.retrieval import unit_rows
 Matrix = NDArray[np.float32]
 
 _RAW_COMPONENTS = 256
+_LEAST_SAMPLE = 8192
 _FILE = "teacher-neck.ckpt"
 
 
+@dataclass(frozen=True)
 class TeacherSpace:
     """Maps teacher features to targets of the student's dimension, at unit norm."""
 
-    def __init__(self, neck: LinearNeck, mean: Matrix, raw: Matrix, projection: Matrix, raw_weight: float) -> None:
-        self._neck = neck
-        self._mean = mean
-        self._raw = raw
-        self._projection = projection
-        self._raw_weight = raw_weight
+    neck: LinearNeck
+    """Learned from labels."""
+    mean: Matrix
+    """[D] mean of the features."""
+    raw: Matrix
+    """[D, 256] principal directions of the centred features."""
+    projection: Matrix
+    """[dimension of the neck + 256, dimension] principal directions of both together."""
+    raw_weight: float
+    """Weight of the raw features beside the neck's output."""
 
     def __call__(self, features: NDArray[np.float16] | Matrix) -> Matrix:
         """Return targets [N, dimension] of teacher features [N, D]."""
-        joined = _joined(features, self._neck, self._mean, self._raw, self._raw_weight)
-        targets: Matrix = np.asarray(joined @ self._projection, dtype=np.float32)
+        joined = _joined(features, self.neck, self.mean, self.raw, self.raw_weight)
+        targets: Matrix = np.asarray(joined @ self.projection, dtype=np.float32)
         return unit_rows(targets)
+
+
+def fit_teacher_space(
+    features: NDArray[np.float16],
+    classes: ClassTable,
+    dimension: int,
+    neck_config: LinearNeckConfig,
+    raw_weight: float,
+    progress: Callable[[int, int], None],
+) -> TeacherSpace:
+    """Learn the neck from the labels, and the projections from the features.
+
+    Args:
+        features: [views, N, D] teacher features.
+        classes: classes of the N pictures.
+        dimension: components of the targets.
+        neck_config: how the neck is learned.
+        raw_weight: weight of the raw features beside the neck's output.
+        progress: receives the finished and the total number of epochs of the neck.
+
+    Raises:
+        ValueError: there are fewer than two classes.
+    """
+    flat = features.reshape(-1, features.shape[-1])
+    labels = np.tile(classes.classes, len(features))
+    known = labels >= 0
+    neck = learn_linear_neck(flat[known], labels[known], classes.class_domains, neck_config, progress)
+    sample = np.asarray(flat[:: max(1, min(4, len(flat) // _LEAST_SAMPLE))], dtype=np.float32)
+    mean: Matrix = sample.mean(axis=0)
+    raw = _principal(sample - mean)[:, :_RAW_COMPONENTS]
+    projection = _principal(_joined(sample, neck, mean, raw, raw_weight))[:, :dimension]
+    return TeacherSpace(neck, mean, raw, projection, raw_weight)
 
 
 def learn_teacher_space(
@@ -45,30 +84,19 @@ def learn_teacher_space(
     folder: Path,
     progress: Callable[[int, int], None],
 ) -> TeacherSpace:
-    """Learn the neck and the projections, or read those that `folder` has.
-
-    Args:
-        features: [views, N, D] teacher features.
-        classes: classes of the N pictures.
-        dimension: components of the student's embedding.
-        neck_config: how the neck is learned.
-        raw_weight: weight of the raw features beside the neck's output.
-        folder: where the result is kept.
-        progress: receives the finished and the total number of epochs of the neck.
-    """
+    """Do what `fit_teacher_space` does and keep the result in `folder`, or read the one that is there."""
     file = folder / _FILE
     if not file.exists():
-        flat = features.reshape(-1, features.shape[-1])
-        labels = np.tile(classes.classes, len(features))
-        known = labels >= 0
-        neck = learn_linear_neck(flat[known], labels[known], classes.class_domains, neck_config, progress)
-        sample = np.asarray(flat[::4], dtype=np.float32)
-        mean = sample.mean(axis=0)
-        raw = _principal(sample - mean)[:, :_RAW_COMPONENTS]
-        joined = _joined(sample, neck, mean, raw, raw_weight)
-        projection = _principal(joined)[:, :dimension]
+        space = fit_teacher_space(features, classes, dimension, neck_config, raw_weight, progress)
         checkpoint.save(
-            {"weight": neck.weight, "bias": neck.bias, "mean": mean, "raw": raw, "projection": projection}, file
+            {
+                "weight": space.neck.weight,
+                "bias": space.neck.bias,
+                "mean": space.mean,
+                "raw": space.raw,
+                "projection": space.projection,
+            },
+            file,
         )
     content = checkpoint.load(file)
     neck = LinearNeck(content["weight"], content["bias"])

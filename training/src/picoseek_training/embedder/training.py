@@ -18,29 +18,30 @@ from paddle.nn import functional as F
 
 from picoseek_training import checkpoint
 from picoseek_training.acceleration.depthwise import compile_depthwise
-from picoseek_training.data.classes import number_classes
+from picoseek_training.data.classes import ClassTable, number_classes
 from picoseek_training.data.example_store import stored_examples
 from picoseek_training.data.retrieval_sets import Example, RetrievalTask, retrieval_tasks, training_examples
 from picoseek_training.data.views import draw_view, render_view
-from picoseek_training.distillation.teacher_features import OnnxTeacher, teacher_view_features, view_seed
+from picoseek_training.distillation.teacher_features import joined_teacher_features, view_seed
 from picoseek_training.embedder.batches import Batch, ViewSampler, normalised
 from picoseek_training.embedder.config import EmbedderTrainingConfig, PhaseConfig
-from picoseek_training.embedder.lcnet_start import start_from_lcnet
+from picoseek_training.embedder.separable_start import fit_tail
+from picoseek_training.embedder.start import start_student
 from picoseek_training.embedder.student import Embedder
 from picoseek_training.embedder.targets import learn_teacher_space
-from picoseek_training.evaluation.retrieval import score_retrieval
+from picoseek_training.embedder.whitening import pooled_features
+from picoseek_training.evaluation.retrieval import score_retrieval, unit_rows
 from picoseek_training.losses.domain_classification import DomainCrossEntropy
-from picoseek_training.networks.pp_lcnet import PPLCNet, PPLCNetConfig
 from picoseek_training.networks.recognition import CosineHead
-from picoseek_training.onnx_import.pp_lcnet import load_pp_lcnet
 from picoseek_training.optimization.ema import ModelEma
 from picoseek_training.optimization.optimizer_state import read_optimizer_state, write_optimizer_state
 from picoseek_training.optimization.schedules import DetectionCosine
 
 LAST, LOG = "last.ckpt", "log.jsonl"
 STORED_SIDE = 224
-_CALIBRATION_PICTURES = 256
-_OFFICIAL_CLASSES = 4
+_TAIL_VIEWS = 3072
+# Steps from which calibration takes its views, beyond those of any training.
+_CALIBRATION_STEPS = 1 << 40
 _EVALUATION_BATCH = 32
 
 State = dict[str, NDArray[np.float32]]
@@ -62,14 +63,8 @@ class EmbedderTraining:
         examples = training_examples(config.data, config.sets)
         pictures = stored_examples(examples, STORED_SIDE, config.cache)
         classes = number_classes(examples)
-        features = teacher_view_features(
-            OnnxTeacher(config.teacher),
-            pictures,
-            config.view,
-            config.seed,
-            config.views,
-            config.cache,
-            self._progress("teacher"),
+        features = joined_teacher_features(
+            config.teachers, pictures, config.view, config.seed, config.views, config.cache, self._progress("teacher")
         )
         space = learn_teacher_space(
             features,
@@ -81,11 +76,15 @@ class EmbedderTraining:
             self._progress("neck"),
         )
         targets = np.stack([space(view).astype(np.float16) for view in features])
+        self._class_means = _class_means(targets, classes)
         self._sampler = ViewSampler(pictures, targets, classes.classes, config.view, config.seed)
         self.embedder = Embedder(config.student)
         if not paddle.device.is_compiled_with_cuda():
             compile_depthwise(self.embedder)
-        self._head = CosineHead(config.student.dimension, classes.count, margin=0.0, scale=1.0)
+        for layer in self._frozen:
+            for parameter in layer.parameters():
+                parameter.stop_gradient = True
+        self._head = CosineHead(config.student.dimension, classes.count)
         self._classification = DomainCrossEntropy(classes.class_domains, config.loss.smoothing)
         self._ema = ModelEma(config.ema)
         self._phase = self._step = 0
@@ -93,7 +92,7 @@ class EmbedderTraining:
         if (config.output / LAST).exists():
             self._resume(checkpoint.load(config.output / LAST))
         else:
-            self._start(pictures)
+            self._start()
 
     def run(self) -> None:
         """Train through the remaining phases.
@@ -141,6 +140,8 @@ class EmbedderTraining:
     def _train_step(self, batch: Batch, rate: float) -> dict[str, Any]:
         weights = self.config.loss
         self.embedder.train()
+        for layer in self._frozen:
+            layer.eval()
         self._optimizer.set_lr(rate)
         features = self.embedder(paddle.to_tensor(batch.images))
         unit, target = F.normalize(features), paddle.to_tensor(batch.targets)
@@ -166,7 +167,7 @@ class EmbedderTraining:
 
     @property
     def _parameters(self) -> list[Tensor]:
-        return [*self.embedder.parameters(), *self._head.parameters()]
+        return [p for p in (*self.embedder.parameters(), *self._head.parameters()) if not p.stop_gradient]
 
     def _new_optimizer(self) -> paddle.optimizer.Optimizer:
         return paddle.optimizer.AdamW(
@@ -176,15 +177,25 @@ class EmbedderTraining:
             grad_clip=nn.ClipGradByGlobalNorm(self.config.clip_norm),
         )
 
-    def _start(self, pictures: NDArray[np.uint8]) -> None:
-        """Begin near the official weights."""
-        source = PPLCNet(PPLCNetConfig(num_classes=_OFFICIAL_CLASSES))
-        load_pp_lcnet(self.config.start, source)
+    def _start(self) -> None:
+        """Begin near a trained network, with a tail that already answers in the teacher's space."""
         plain = Embedder(self.config.student)
-        rows = np.random.default_rng(self.config.seed).permutation(len(pictures))[:_CALIBRATION_PICTURES]
         side = self.config.phases[0].side
-        start_from_lcnet(plain.backbone, source, normalised(_resized(pictures[np.sort(rows)], side)))
+        views = self._sampler.batch(_CALIBRATION_STEPS, self.config.start.pictures, side)
+        start_student(plain, self.config.student.scale, self.config.start, views.images)
+        pooled, targets = [], []
+        for index in range(1, 1 + _TAIL_VIEWS // _EVALUATION_BATCH):
+            batch = self._sampler.batch(_CALIBRATION_STEPS + index, _EVALUATION_BATCH, side)
+            pooled.append(pooled_features(plain, batch.images))
+            targets.append(batch.targets)
+        fit_tail(plain, np.concatenate(pooled).astype(np.float64), np.concatenate(targets).astype(np.float64))
         self.embedder.set_state_dict(plain.state_dict())
+        self._head.weight.set_value(self._class_means.T)
+
+    @property
+    def _frozen(self) -> list[nn.Layer]:
+        count, backbone = self.config.frozen_stages, self.embedder.backbone
+        return [backbone.stem, *list(backbone.stages.children())[:count]] if count else []
 
     def _save(self) -> None:
         checkpoint.save(
@@ -262,6 +273,14 @@ def embed_examples(
 
 def _resized(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(cv2.resize(picture, (side, side)), np.uint8) for picture in pictures])
+
+
+def _class_means(targets: NDArray[np.float16], classes: ClassTable) -> NDArray[np.float32]:
+    """Return the mean target [C, dimension] of each class's views [views, N, dimension]."""
+    known = classes.classes >= 0
+    means = np.zeros((classes.count, targets.shape[-1]), np.float32)
+    np.add.at(means, classes.classes[known], targets[:, known].astype(np.float32).mean(axis=0))
+    return unit_rows(means)
 
 
 def _cosines(unit: Tensor) -> Tensor:

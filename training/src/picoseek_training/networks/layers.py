@@ -13,6 +13,11 @@ from paddle.regularizer import L2Decay
 
 Activation = Literal["hardswish", "relu", "relu6", "identity"]
 Gate = Literal["hardsigmoid", "sigmoid"]
+Padding = Literal["both_sides", "tensorflow"]
+"""Where a convolution pads: (k - 1) / 2 at both sides, or what TensorFlow calls SAME.
+
+They differ at stride 2 on an even size, where TensorFlow pads one pixel less at the left and the top.
+"""
 
 _ACTIVATIONS: dict[str, type[nn.Layer]] = {
     "hardswish": nn.Hardswish,
@@ -36,10 +41,11 @@ def make_activation(name: Activation) -> nn.Layer:
     return _ACTIVATIONS[name]()
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2D:
+def batch_norm(channels: int, epsilon: float = 1e-5) -> nn.BatchNorm2D:
     """BatchNorm over NCHW whose scale and shift carry no weight decay, as in the published recipes."""
     return nn.BatchNorm2D(
         channels,
+        epsilon=epsilon,
         weight_attr=ParamAttr(regularizer=L2Decay(0.0)),
         bias_attr=ParamAttr(regularizer=L2Decay(0.0)),
     )
@@ -59,6 +65,8 @@ class ConvBNAct(nn.Layer):
         stride: int = 1,
         groups: int = 1,
         activation: Activation = "identity",
+        padding: Padding = "both_sides",
+        epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2D(
@@ -66,12 +74,12 @@ class ConvBNAct(nn.Layer):
             out_channels,
             kernel_size,
             stride=stride,
-            padding=(kernel_size - 1) // 2,
+            padding="SAME" if padding == "tensorflow" else (kernel_size - 1) // 2,
             groups=groups,
             weight_attr=ParamAttr(initializer=KaimingNormal()),
             bias_attr=False,
         )
-        self.bn = batch_norm(out_channels)
+        self.bn = batch_norm(out_channels, epsilon)
         self.act = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 from paddle import nn
 
+from picoseek_training.networks.efficientnet_lite import EFFICIENTNET_LITE_CONFIGS, EfficientNetLite
 from picoseek_training.networks.picodet import PICODET_CONFIGS, PicoDet
 from picoseek_training.networks.pp_lcnet import PPLCNET_CONFIGS, PPLCNet
 from picoseek_training.networks.pp_lcnetv2 import PPLCNETV2_CONFIGS, PPLCNetV2
@@ -28,6 +29,7 @@ class _Entry:
 _ENTRIES: dict[str, _Entry] = {
     **{name: _Entry(PPLCNet, config) for name, config in PPLCNET_CONFIGS.items()},
     **{name: _Entry(PPLCNetV2, config) for name, config in PPLCNETV2_CONFIGS.items()},
+    **{name: _Entry(EfficientNetLite, config) for name, config in EFFICIENTNET_LITE_CONFIGS.items()},
     **{name: _Entry(build_rec_model, config) for name, config in REC_MODEL_CONFIGS.items()},
     **{name: _Entry(PicoDet, config) for name, config in PICODET_CONFIGS.items()},
 }

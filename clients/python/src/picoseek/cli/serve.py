@@ -35,7 +35,7 @@ def default_data_dir() -> Path:
     "bundles",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     multiple=True,
-    help="Folder of a model to serve; may be given several times. None: the models that ship with PicoSeek.",
+    help="Folder of a model to serve; may be given several times. A task without any gets the model that ships.",
 )
 @click.option("--detect-embed-port", type=_PORT, default=DETECT_EMBED_PORT, show_default=True)
 @click.option("--search-port", type=_PORT, default=SEARCH_PORT, show_default=True)

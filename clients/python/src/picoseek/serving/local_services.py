@@ -29,7 +29,7 @@ class ServeConfig:
     search_port: int
     """Port of search on the loopback address."""
     bundles: Sequence[Path] = ()
-    """Folders of models to serve; none: those that ship with PicoSeek."""
+    """Folders of models to serve; a task without any gets the one that ships with PicoSeek."""
     start_timeout_s: float = 180.0
     """Both must serve within this time, in seconds."""
 

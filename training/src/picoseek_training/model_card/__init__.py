@@ -1,0 +1,1 @@
+"""The tables of the model cards, measured through the running services."""
