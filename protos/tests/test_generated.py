@@ -48,7 +48,7 @@ def test_services_have_the_methods_of_the_contract() -> None:
     assert methods == {
         "picoseek.v1.CollectionService": ["CreateCollection", "DeleteCollection", "GetCollection", "ListCollections"],
         "picoseek.v1.DetectEmbedService": ["DetectEmbed", "Embed", "GetModel", "ListModels", "StreamDetectEmbed"],
-        "picoseek.v1.SearchService": ["Count", "Delete", "Get", "List", "Search", "Upsert"],
+        "picoseek.v1.SearchService": ["Count", "Delete", "Get", "List", "Search", "StreamSearch", "Upsert"],
     }
 
 

@@ -1,41 +1,40 @@
-"""How much of in-process Faiss is left over gRPC, and what writing and restarting cost.
+"""How much of in-process Faiss is left over gRPC, and what writing, memory and restarting cost.
 
     python services/search/benchmarks/search_over_grpc.py --rows 20000 --dimension 512 --json
 
 It starts the service as a process of its own on a temporary directory and needs nothing else. Vectors are drawn from
-clusters with a fixed seed. The same index is built in this process for comparison, on one core as the service searches;
-client and service share the machine.
+clusters with a fixed seed. The same index is built in this process for comparison, on one core as the service searches.
+What is compared is measured by turns, so that both meet the same neighbours on the machine; figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
-import subprocess
+import queue
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import faiss
-import grpc
 import numpy as np
-from picoseek_protos.v1 import (
-    collection_pb2,
-    collection_service_pb2_grpc,
-    document_pb2,
-    embedding_pb2,
-    search_pb2,
-    search_service_pb2_grpc,
-)
+from picoseek_protos.v1 import collection_pb2, document_pb2, embedding_pb2, search_pb2
+from processes import CORES, IS_PINNED, SERVICE_CORE, WITHIN_S, Echo, Server, Service
 
 SPACE = "sha256:" + "b" * 64
-WITHIN_S = 600.0
 LINKS = 32
 EF = 64
+HITS = 10
+CALLERS = 16
+TURNS = 5
+QUIET_S = 8.0
 
 
 def clustered(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -44,58 +43,6 @@ def clustered(rows: int, dimension: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     vectors = centres[random.integers(0, 500, rows)] + 0.7 * random.standard_normal((rows, dimension))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype("<f4")
-
-
-class Service:
-    """The service as a process."""
-
-    def __init__(self, data_dir: Path, port: int) -> None:
-        command = [sys.executable, "-m", "picoseek_search", "--data-dir", str(data_dir), "--port", str(port)]
-        begun = time.perf_counter()
-        self._log = (data_dir.parent / "service.log").open("ab")
-        settings = os.environ | {"PICOSEEK_SEARCH_SEARCH_THREADS": "1"}
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=settings)
-        self._options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.use_local_subchannel_pool", 1)]
-        self._options.append(("grpc.initial_reconnect_backoff_ms", 100))
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", self._options)
-        grpc.channel_ready_future(self.channel).result(WITHIN_S)
-        self.ready_s = time.perf_counter() - begun
-        self.search = search_service_pb2_grpc.SearchServiceStub(self.channel)
-        self.collections = collection_service_pb2_grpc.CollectionServiceStub(self.channel)
-
-    def anonymous_bytes(self) -> int:
-        """Memory that is not backed by files."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
-        return int(line.split()[1]) * 1024
-
-    def describe(self) -> collection_pb2.Collection:
-        """Return the collection's state."""
-        request = collection_pb2.GetCollectionRequest(name="bench")
-        return self.collections.GetCollection(request, timeout=WITHIN_S).collection
-
-    def wait_until_built(self) -> float:
-        """Wait until the process has nothing to do any more; returns the seconds until then."""
-        begun = idle_since = time.perf_counter()
-        before = self._cpu_s()
-        while time.perf_counter() - idle_since < 3.0:
-            time.sleep(0.5)
-            now = self._cpu_s()
-            if now - before > 0.02:
-                idle_since = time.perf_counter()
-            before = now
-        return idle_since - begun
-
-    def _cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def stop(self) -> None:
-        """End the process."""
-        self.channel.close()
-        self.process.terminate()
-        self.process.wait(WITHIN_S)
-        self._log.close()
 
 
 def seconds_each(work: Callable[[int], object], count: int, callers: int = 1) -> tuple[float, list[float]]:
@@ -117,20 +64,55 @@ def seconds_each(work: Callable[[int], object], count: int, callers: int = 1) ->
     return time.perf_counter() - begun, took
 
 
-def request_of(vectors: np.ndarray, k: int = 10, **more: object) -> search_pb2.SearchRequest:
+def stream_seconds(server: Server, request: Callable[[int], search_pb2.SearchRequest], count: int) -> float:
+    """Return the seconds of so many searches over one stream, `CALLERS` under way at a time."""
+    sent: queue.SimpleQueue[search_pb2.StreamSearchRequest | None] = queue.SimpleQueue()
+
+    def send(number: int) -> None:
+        sent.put(search_pb2.StreamSearchRequest(call_id=number, request=request(number)))
+
+    begun = time.perf_counter()
+    for number in range(CALLERS):
+        send(number)
+    answered = itertools.count(1)
+    for answer in server.search.StreamSearch(iter(sent.get, None), timeout=WITHIN_S):
+        assert answer.WhichOneof("result") == "response", answer.error
+        done = next(answered)
+        if done + CALLERS <= count:
+            send(done + CALLERS - 1)
+        if done == count:
+            sent.put(None)
+    return time.perf_counter() - begun
+
+
+def request_of(vectors: np.ndarray, **more: object) -> search_pb2.SearchRequest:
     """Return a search of vectors, shape (queries, dimension)."""
     return search_pb2.SearchRequest(
-        collection="bench", space=SPACE, vectors=vectors.tobytes(), queries=len(vectors), k=k, **more
+        collection="bench", space=SPACE, vectors=vectors.tobytes(), queries=len(vectors), k=HITS, **more
     )
+
+
+@contextmanager
+def on_the_services_core() -> Iterator[None]:
+    """Run this thread where the service runs."""
+    if IS_PINNED:
+        os.sched_setaffinity(0, {SERVICE_CORE})
+    try:
+        yield
+    finally:
+        if IS_PINNED:
+            os.sched_setaffinity(0, set(CORES) - {SERVICE_CORE})
 
 
 def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
     """Return all figures by name."""
     vectors, queries = clustered(rows, dimension, 1), clustered(2048, dimension, 2)
+    if IS_PINNED:
+        os.sched_setaffinity(0, set(CORES) - {SERVICE_CORE})
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder) / "data"
         service = Service(data_dir, port)
-        empty = service.anonymous_bytes()
+        empty = service.memory_bytes()
         space = embedding_pb2.EmbeddingSpace(digest=SPACE, dimension=dimension)
         collection = collection_pb2.Collection(
             name="bench",
@@ -147,59 +129,105 @@ def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
             service.search.Upsert(request, timeout=WITHIN_S)
 
         written_s, batches = seconds_each(write, (rows + 63) // 64, callers=4)
-        built_s = service.wait_until_built()
+        built_s = service.wait_until_built(QUIET_S)
         result: dict[str, object] = {
             "rows": rows,
             "dimension": dimension,
+            "is_pinned": IS_PINNED,
             "upserts_per_s": rows / written_s,
             "upsert_batch_ms_p50": 1000 * float(np.median(batches)),
             "build_s_after_last_write": built_s,
             "segments": [f"{segment.kind}:{segment.rows}" for segment in service.describe().segments],
-            "memory_over_raw": (service.anonymous_bytes() - empty) / vectors.nbytes,
+            "memory_over_raw": (service.memory_bytes() - empty) / vectors.nbytes,
         }
-        result |= compare(service, vectors, queries)
+        echo = Echo(port + 1, HITS, data_dir.parent / "echo.log")
+        result |= compare(service, echo, vectors, queries)
+        result["memory_over_raw_after_searches"] = (service.memory_bytes() - empty) / vectors.nbytes
+        echo.stop()
         service.stop()
         service = Service(data_dir, port)
         result["restart_to_searchable_s"] = service.ready_s
+        result["memory_over_raw_after_restart"] = (service.memory_bytes() - empty) / vectors.nbytes
         service.stop()
     return result
 
 
-def compare(service: Service, vectors: np.ndarray, queries: np.ndarray) -> dict[str, object]:
-    """Return the figures of searches, here and there."""
+def compare(service: Service, echo: Echo, vectors: np.ndarray, queries: np.ndarray) -> dict[str, object]:
+    """Return the figures of searches: in this process, over gRPC, and of gRPC alone."""
     faiss.omp_set_num_threads(1)
     index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 80
     index.add(vectors)
     index.hnsw.efSearch = EF
-    _, truth = faiss.knn(queries[:512], vectors, 10, metric=faiss.METRIC_INNER_PRODUCT)
+    _, truth = faiss.knn(queries[:512], vectors, HITS, metric=faiss.METRIC_INNER_PRODUCT)
     place = {f"document-{row}": row for row in range(len(vectors))}
     found: dict[int, list[int]] = {}
+    single_ms: list[float] = []
 
-    def remote(number: int) -> None:
-        part = slice(number % 32 * 64, number % 32 * 64 + 64)
-        answer = service.search.Search(request_of(queries[part]), timeout=WITHIN_S)
+    def batch_of(number: int) -> np.ndarray:
+        return queries[number % 32 * 64 : number % 32 * 64 + 64]
+
+    def single(number: int) -> search_pb2.SearchRequest:
+        return request_of(queries[number % 2048 : number % 2048 + 1])
+
+    def here(work: Callable[[int], object], count: int) -> float:
+        begun = time.perf_counter()
+        with on_the_services_core():
+            for number in range(count):
+                work(number)
+        return time.perf_counter() - begun
+
+    def remote_batch(number: int) -> None:
+        answer = service.search.Search(request_of(batch_of(number)), timeout=WITHIN_S)
         found[number % 32] = [place[id_] for id_ in answer.ids]
 
-    local_s, _ = seconds_each(lambda n: index.search(queries[n % 32 * 64 : n % 32 * 64 + 64], 10), 64)
-    remote_s, _ = seconds_each(remote, 64)
-    single_s, single = seconds_each(
-        lambda n: service.search.Search(request_of(queries[n % 2048 : n % 2048 + 1]), timeout=WITHIN_S),
-        2000,
-        callers=16,
-    )
-    local_single_s, _ = seconds_each(lambda n: index.search(queries[n % 2048 : n % 2048 + 1], 10), 2000)
-    hits = np.array([found[number] for number in range(8)]).reshape(512, 10)
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(hits.tolist(), truth.tolist(), strict=True)])
-    return {
-        "recall_at_10": float(recall),
-        "faiss_batch_64_qps": 64 * 64 / local_s,
-        "grpc_batch_64_qps": 64 * 64 / remote_s,
-        "batch_64_share": local_s / remote_s,
-        "faiss_single_qps": 2000 / local_single_s,
-        "grpc_single_qps_16_callers": 2000 / single_s,
-        "grpc_single_ms_p50": 1000 * float(np.median(single)),
-        "grpc_single_ms_p99": 1000 * float(np.quantile(single, 0.99)),
+    def unary(server: Server, took: list[float] | None = None) -> float:
+        seconds, each = seconds_each(
+            lambda number: server.search.Search(single(number), timeout=WITHIN_S), 1600, callers=CALLERS
+        )
+        if took is not None:
+            took += [1000 * one for one in each]
+        return seconds
+
+    ways: dict[str, tuple[int, Callable[[], float]]] = {
+        "faiss_batch_64": (32 * 64, lambda: here(lambda number: index.search(batch_of(number), HITS), 32)),
+        "grpc_batch_64": (32 * 64, lambda: seconds_each(remote_batch, 32)[0]),
+        "faiss_single": (1600, lambda: here(lambda number: index.search(queries[number : number + 1], HITS), 1600)),
+        "grpc_unary": (1600, lambda: unary(service, single_ms)),
+        "echo_unary": (1600, lambda: unary(echo)),
+        "grpc_stream": (1600, lambda: stream_seconds(service, single, 1600)),
+        "echo_stream": (1600, lambda: stream_seconds(echo, single, 1600)),
+    }
+    servers: dict[str, Server] = {name: echo if name.startswith("echo") else service for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, float] = dict.fromkeys(ways, 0.0)
+    for _ in range(TURNS):
+        for name, (_, way) in ways.items():
+            clock = time.thread_time if name.startswith("faiss") else servers[name].cpu_s
+            begun = clock()
+            seconds[name].append(way())
+            cpu[name] += clock() - begun
+
+    def share(of: str, whole: str) -> float:
+        return float(np.median([a / b for a, b in zip(seconds[whole], seconds[of], strict=True)]))
+
+    hits = np.array([found[number] for number in range(8)]).reshape(512, HITS)
+    recall = np.mean([len(set(a) & set(b)) / HITS for a, b in zip(hits.tolist(), truth.tolist(), strict=True)])
+    figures: dict[str, Any] = {"recall_at_10": float(recall)}
+    figures |= {f"{name}_qps": count / float(np.median(seconds[name])) for name, (count, _) in ways.items()}
+    cpu_us = {name: 1e6 * cpu[name] / TURNS / count for name, (count, _) in ways.items()}
+    figures |= {f"{name}_cpu_us_a_query": spent for name, spent in cpu_us.items()}
+    return figures | {
+        # Processor time is what is left when neighbours on the machine take turns.
+        "batch_64_cpu_share_of_faiss": cpu_us["faiss_batch_64"] / cpu_us["grpc_batch_64"],
+        "unary_cpu_share_of_echo_and_faiss": (cpu_us["echo_unary"] + cpu_us["faiss_single"]) / cpu_us["grpc_unary"],
+        "stream_cpu_share_of_echo_and_faiss": (cpu_us["echo_stream"] + cpu_us["faiss_single"]) / cpu_us["grpc_stream"],
+        "batch_64_share_of_faiss": share("grpc_batch_64", "faiss_batch_64"),
+        "unary_share_of_echo": share("grpc_unary", "echo_unary"),
+        "stream_share_of_echo": share("grpc_stream", "echo_stream"),
+        "stream_over_unary": share("grpc_stream", "grpc_unary"),
+        "unary_ms_p50": float(np.median(single_ms)),
+        "unary_ms_p99": float(np.quantile(single_ms, 0.99)),
     }
 
 
@@ -208,7 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--dimension", type=int, default=512)
-    parser.add_argument("--port", type=int, default=50992)
+    parser.add_argument("--port", type=int, default=50992, help="this one and the next")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     arguments = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -217,7 +245,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(result) + "\n")
         return
     for name, value in result.items():
-        sys.stdout.write(f"{name:28} {value:.4g}\n" if isinstance(value, float) else f"{name:28} {value}\n")
+        sys.stdout.write(f"{name:32} {value:.4g}\n" if isinstance(value, float) else f"{name:32} {value}\n")
 
 
 if __name__ == "__main__":

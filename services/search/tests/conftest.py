@@ -26,6 +26,10 @@ from picoseek_protos.v1 import (
 from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.workers import Workers
+from picoseek_search.segment import full_vectors, index_file
+from picoseek_search.segment.factory import parse_factory
+from picoseek_search.segment.metric import Metric
+from picoseek_search.segment.sealed import SealedSegment
 
 SPACE = "sha256:" + "5e" * 32
 WITHIN_S = 60.0
@@ -39,10 +43,25 @@ def workers() -> Iterator[Workers]:
     started.stop()
 
 
+@pytest.fixture(scope="session")
+def build_segment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SealedSegment]:
+    """Builds segments over prepared vectors by factory string; the files of one lie at `stem`."""
+
+    def build(rows: np.ndarray, factory: str, metric: Metric, stem: Path | None = None, **more: int) -> SealedSegment:
+        kind = parse_factory(factory, **({"ef_construction": 80} | more)).for_rows(len(rows), 1)
+        if not kind.is_compressed:
+            return SealedSegment.build(rows, kind, metric)
+        path = index_file.vectors_path(stem or tmp_path_factory.mktemp("segment") / "1")
+        dimension = rows.shape[1]
+        return SealedSegment.build(full_vectors.write(path, np.array_split(rows, 3), dimension, metric), kind, metric)
+
+    return build
+
+
 @pytest.fixture
 def small_options() -> EngineOptions:
     """Sizes at which a few dozen rows are sealed and merged."""
-    return EngineOptions(growing_rows=16, graph_rows=48, merge_factor=2)
+    return EngineOptions(growing_rows=16, graph_rows=48, merge_factor=2, idle_s=0)
 
 
 @pytest.fixture

@@ -271,7 +271,48 @@ CASES = {
         "CreateCollection", bad_space(dimension=2**31), BAD, "COLLECTION_INVALID", "space.dimension"
     ),
     "create: bits": Case(
-        "CreateCollection", bad_space(type=embedding_pb2.VECTOR_TYPE_BITS), BAD, "COLLECTION_INVALID", "space.type"
+        "CreateCollection",
+        bad_space(type=embedding_pb2.VECTOR_TYPE_BITS, dimension=12),
+        BAD,
+        "COLLECTION_INVALID",
+        "a multiple of 8",
+    ),
+    "create: vector type of the future": Case(
+        "CreateCollection", bad_space(type=9), BAD, "COLLECTION_INVALID", "space.type"
+    ),
+    "create: bits by cosine": Case(
+        "CreateCollection",
+        bad_space(type=embedding_pb2.VECTOR_TYPE_BITS, metric=embedding_pb2.METRIC_COSINE, dimension=8),
+        BAD,
+        "COLLECTION_INVALID",
+        "must be Hamming, since space.type is packed bits",
+    ),
+    "create: bits in an index of floats": Case(
+        "CreateCollection",
+        create(
+            space=embedding_pb2.EmbeddingSpace(digest=SPACE, dimension=8, type=embedding_pb2.VECTOR_TYPE_BITS),
+            index=collection_pb2.IndexConfig(factory="HNSW16"),
+        ),
+        BAD,
+        "COLLECTION_INVALID",
+        'use "BFlat" or "BHNSW<M>"',
+    ),
+    "create: default rerank": Case(
+        "CreateCollection",
+        bad_index(defaults=search_pb2.SearchParams(rerank=10**6)),
+        BAD,
+        "COLLECTION_INVALID",
+        "defaults.rerank",
+    ),
+    "create: parts of a vector": Case(
+        "CreateCollection",
+        bad_index(factory="IVF,PQ3"),
+        BAD,
+        "COLLECTION_INVALID",
+        "use one of 1, 2, 4, 8",
+    ),
+    "create: an index that cannot leave rows out": Case(
+        "CreateCollection", bad_index(factory="PQ2"), BAD, "COLLECTION_INVALID", 'use "IVF,PQ<m>"'
     ),
     "create: Hamming": Case(
         "CreateCollection", create(metric=embedding_pb2.METRIC_HAMMING), BAD, "COLLECTION_INVALID", "metric"
@@ -280,7 +321,7 @@ CASES = {
     "create: shards": Case("CreateCollection", create(shards=2), BAD, "COLLECTION_INVALID", "shards"),
     "create: replicas": Case("CreateCollection", create(replicas=3), BAD, "COLLECTION_INVALID", "replicas"),
     "create: other index": Case(
-        "CreateCollection", bad_index(factory="IVF16,Flat"), BAD, "COLLECTION_INVALID", '"Flat" or "HNSW<M>"'
+        "CreateCollection", bad_index(factory="LSH"), BAD, "COLLECTION_INVALID", '"Flat", "HNSW<M>"'
     ),
     "create: ef_construction": Case(
         "CreateCollection", bad_index(ef_construction=10**6), BAD, "COLLECTION_INVALID", "ef_construction"

@@ -14,9 +14,10 @@ from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.collection import Collection
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.search import Query
-from picoseek_search.segment import sealed
+from picoseek_search.segment.index_kind import ExactBelow, IndexKind
 
 WITHIN_S = 60.0
+GENERATIONS = 3
 DOCUMENTS = 400
 DIMENSION = 4
 K = 20
@@ -33,11 +34,12 @@ class State:
 
 
 def write_for(gallery: Collection, states: dict[int, State], end: float) -> None:
-    """Add, replace and remove until the time is over, and note what there is after each write."""
+    """Add, replace and remove until the time is over and indexes were built; note what there is after each write."""
     random = np.random.default_rng(1)
     state = states[0]
     for sequence in range(1, 10**6):
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end and (gallery.shard.snapshot.generation > GENERATIONS or now > end + WITHIN_S):
             return
         numbers = random.choice(DOCUMENTS, random.integers(1, 40), replace=False)
         present, vectors = state.present.copy(), state.vectors.copy()
@@ -111,22 +113,25 @@ def run(gallery: Collection, seconds: float) -> tuple[int, int]:
     return len(states) - 1, sum(outcome for outcome in outcomes if isinstance(outcome, int))
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("factory", "seconds"),
+    [("HNSW8", 3), ("IVF,SQ8", 3), ("IVF,Flat", 3), pytest.param("HNSW8", 30, marks=pytest.mark.slow)],
+)
 def test_every_answer_is_right_while_documents_come_and_go(
     open_catalog: Callable[..., Catalog],
     collection_of: Callable[..., collection_pb2.Collection],
     monkeypatch: pytest.MonkeyPatch,
+    factory: str,
     seconds: int,
 ) -> None:
-    # Graphs are searched as graphs, however small.
-    monkeypatch.setattr(sealed, "EXACT_BELOW_ROWS", 0)
-    monkeypatch.setattr(sealed, "EXACT_BELOW_SHARE", 0.0)
+    # Indexes are used, however small.
+    monkeypatch.setattr(IndexKind, "exact_below", ExactBelow(0, 0.0))
     catalog = open_catalog(EngineOptions(growing_rows=64, graph_rows=100, merge_factor=2))
     asked = collection_of(
-        dimension=DIMENSION, metric=embedding_pb2.METRIC_L2, index=collection_pb2.IndexConfig(factory="HNSW8")
+        dimension=DIMENSION, metric=embedding_pb2.METRIC_L2, index=collection_pb2.IndexConfig(factory=factory)
     )
     gallery = catalog.create(asked, if_not_exists=False)[0]
     writes, searches = run(gallery, seconds)
-    assert gallery.shard.snapshot.generation > 3, "nothing was sealed or merged meanwhile"
+    assert gallery.shard.snapshot.generation > GENERATIONS, "nothing was sealed or merged meanwhile"
     assert writes > 10
     assert searches > 40

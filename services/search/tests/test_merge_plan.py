@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_merge
+from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge
 from picoseek_search.collection.options import EngineOptions
 
 OPTIONS = EngineOptions(growing_rows=100, merge_factor=4, max_segment_rows=10_000)
@@ -55,3 +55,47 @@ def test_parts_stay_few_and_rebuilds_too(chunks: int) -> None:
             parts[plan.first : plan.first + plan.count] = full(rows)
     assert len(parts) <= 3 * 4 + chunks * 100 / OPTIONS.max_segment_rows * 4
     assert built <= chunks * 100 * 5
+
+
+GROWN = PartSize(100, 100, True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "plan"),
+    [
+        ([], None),
+        ([GROWING], None),
+        (full(100), None),
+        ([*full(100), GROWING], MergePlan(0, 2)),
+        ([*full(1600, 400), GROWING], MergePlan(0, 3)),
+        ([*full(1600), GROWING], None),
+        ([*full(1600, 40, 40), PartSize(5, 5, True)], MergePlan(1, 3)),
+        (full(40, 40, 1600), MergePlan(0, 2)),
+        (full(6000, 6000, 3000), MergePlan(1, 2)),
+        (full(6000, 6000), None),
+        (full(20_000, 300, 300), MergePlan(1, 2)),
+        ([PartSize(9000, 9000, True)], MergePlan(0, 1)),
+        ([*full(9000), PartSize(9000, 9000, True)], MergePlan(1, 1)),
+        ([PartSize(10, 0, False), PartSize(10, 0, True)], MergePlan(0, 2)),
+    ],
+)
+def test_plan_of_an_idle_time(parts: list[PartSize], plan: MergePlan | None) -> None:
+    assert plan_consolidation(parts, OPTIONS) == plan
+
+
+@given(st.lists(st.tuples(st.integers(1, 3000), st.booleans()), max_size=12), st.booleans())
+def test_idle_time_leaves_few_parts_and_comes_to_an_end(sizes: list[tuple[int, bool]], growing: bool) -> None:
+    parts = [PartSize(rows, rows if whole else rows // 2 + 1, False) for rows, whole in sizes]
+    parts += [GROWN] if growing else []
+    live = sum(part.live for part in parts)
+    for _ in range(100):
+        plan = plan_consolidation(parts, OPTIONS)
+        if plan is None:
+            break
+        rows = sum(part.live for part in parts[plan.first : plan.first + plan.count])
+        assert rows <= OPTIONS.max_segment_rows
+        parts[plan.first : plan.first + plan.count] = full(rows)
+    else:
+        pytest.fail("it goes on for ever")
+    assert sum(part.live for part in parts) == live
+    assert len(parts) <= 4 * (1 + live // OPTIONS.max_segment_rows) + 2

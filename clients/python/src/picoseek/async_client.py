@@ -406,7 +406,9 @@ class AsyncClient:
             FailedPreconditionError: the vectors are of another embedding space (EMBEDDING_SPACE_MISMATCH).
         """
         request = search_request(collection, vectors, space, options or SearchOptions())
-        response = await self._find(self._stubs.search.Search, request, timeout_s)
+        stubs = self._stubs
+        method = stubs.search_stream.search if request.queries == 1 else stubs.search.Search
+        response = await self._find(method, request, timeout_s)
         return search_result_from(response)
 
     def _caller(self, service: str, address: str) -> UnaryCaller:

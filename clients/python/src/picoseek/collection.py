@@ -55,7 +55,7 @@ class IndexConfig:
     """How vectors are indexed."""
 
     factory: str = ""
-    """"Flat" or "HNSW<M>"; empty: the service's default."""
+    """A Faiss factory string such as "Flat", "HNSW32" or "IVF,PQ64", see docs/search-indexes.md; empty: the default."""
     ef: int = 0
     """HNSW: candidates that a search keeps if it does not say; 0: the service's default."""
     ef_construction: int = 0

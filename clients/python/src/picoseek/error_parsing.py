@@ -52,6 +52,13 @@ def error_of(status: status_pb2.Status) -> errors.PicoSeekError | None:
     return None if status.code == code_pb2.OK else from_status(status)
 
 
+def late(service: str, address: str) -> errors.DeadlineExceededError:
+    """Return the error of a call that was not answered in time."""
+    return errors.DeadlineExceededError(
+        f"{service} at {address} did not answer in time; allow more time or ask for less at once"
+    )
+
+
 def _plain(error: grpc.aio.AioRpcError, service: str, address: str) -> errors.PicoSeekError:
     code = error.code()
     details = error.details() or code.name
@@ -59,7 +66,7 @@ def _plain(error: grpc.aio.AioRpcError, service: str, address: str) -> errors.Pi
         cause = details.rpartition(": ")[2]
         message = f"{service} cannot be reached at {address}; is it running? `picoseek serve` starts it ({cause})"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        message = f"{service} at {address} did not answer in time; allow more time or ask for less at once"
+        return late(service, address)
     else:
         message = f"{service} at {address}: {details}"
     return _CLASSES.get(code, errors.PicoSeekError)(message, code=code)

@@ -13,6 +13,7 @@ from picoseek_protos.v1 import (
 )
 
 from picoseek.connection import ConnectionConfig, open_channel
+from picoseek.search_stream import SearchStream
 
 if TYPE_CHECKING:
     from picoseek_protos.v1.collection_service_pb2_grpc import CollectionServiceAsyncStub
@@ -32,19 +33,24 @@ class Stubs:
     """Galleries."""
     search: SearchServiceAsyncStub
     """Vectors in, matches out."""
+    search_stream: SearchStream
+    """Single searches, all over one stream."""
 
     @classmethod
     def open(cls, config: ConnectionConfig) -> Stubs:
         """Return stubs; they connect at the first call."""
         seeing, finding = open_channel(config.detect_embed, config), open_channel(config.search, config)
+        search: SearchServiceAsyncStub = search_service_pb2_grpc.SearchServiceStub(finding)
         return cls(
             channels=(seeing, finding),
             detect_embed=detect_embed_service_pb2_grpc.DetectEmbedServiceStub(seeing),
             collections=collection_service_pb2_grpc.CollectionServiceStub(finding),
-            search=search_service_pb2_grpc.SearchServiceStub(finding),
+            search=search,
+            search_stream=SearchStream(search, "search", config.search),
         )
 
     async def close(self) -> None:
         """Close the connections; calls under way are cancelled."""
+        self.search_stream.close()
         for channel in self.channels:
             await channel.close()

@@ -21,7 +21,7 @@ ResponseT = TypeVar("ResponseT", covariant=True)
 
 
 class Method(Protocol[RequestT, ResponseT]):
-    """A method of a generated asyncio stub."""
+    """A method of a generated asyncio stub, or one that does as much."""
 
     def __call__(self, request: RequestT, /, *, timeout: float | None = None) -> Awaitable[ResponseT]:
         """Send a request."""
@@ -63,13 +63,17 @@ class UnaryCaller:
         deadline = Deadline.after(self.timeout_s if timeout_s is None else timeout_s)
         attempts = self.retry.max_attempts if repeatable else 1
         for attempt in range(1, attempts + 1):
+            remaining_s = deadline.require(f"{self.service} was called")
             try:
-                return await method(request, timeout=deadline.require(f"{self.service} was called"))
+                return await method(request, timeout=remaining_s)
+            except PicoSeekError as refused:
+                error = refused
             except grpc.aio.AioRpcError as cause:
                 error = from_rpc_error(cause, self.service, self.address)
-                pause_s = self._pause_s(error, attempt)
-                if attempt == attempts or pause_s is None or pause_s >= deadline.remaining_s:
-                    raise error from cause
+                error.__cause__ = cause
+            pause_s = self._pause_s(error, attempt)
+            if attempt == attempts or pause_s is None or pause_s >= deadline.remaining_s:
+                raise error
             await asyncio.sleep(pause_s)
         raise AssertionError("every attempt returns or raises")
 

@@ -167,7 +167,11 @@ class IndexConfig(google.protobuf.message.Message):
     DEFAULTS_FIELD_NUMBER: builtins.int
     EF_CONSTRUCTION_FIELD_NUMBER: builtins.int
     factory: builtins.str
-    """A Faiss factory string, "Flat" or "HNSW<M>"; others are refused with the list of those served. Empty: "HNSW32"."""
+    """A Faiss factory string. For float32 "Flat", "HNSW<M>", "SQ8", "HNSW<M>,SQ8", "IVF<n>,Flat", "IVF<n>,SQ8", "IVF<n>,PQ<m>" and
+    "IVF<n>,PQ<m>x4"; for packed bits "BFlat" and "BHNSW<M>". M is 4 to 64; n is 1 to 65536 or, left out, four times the square root of
+    the rows; m divides the dimension. Others are refused, and the message says what to use instead. Parts of the collection with too few
+    rows for training (39 a centroid) are Flat. Empty: "HNSW32", for packed bits "BHNSW32".
+    """
     ef_construction: builtins.int
     """HNSW: length of the candidate list while building. 0: 80."""
     @property
@@ -236,7 +240,7 @@ class SegmentInfo(google.protobuf.message.Message):
     live_rows: builtins.int
     """Rows that are live."""
     memory_bytes: builtins.int
-    """Bytes of memory of its vectors and links, estimated."""
+    """Bytes of memory of its vectors or codes and links, estimated; mapped files are not counted."""
     def __init__(
         self,
         *,

@@ -395,20 +395,26 @@ class SearchParams(google.protobuf.message.Message):
     EXACT_FIELD_NUMBER: builtins.int
     EF_FIELD_NUMBER: builtins.int
     NPROBE_FIELD_NUMBER: builtins.int
+    RERANK_FIELD_NUMBER: builtins.int
     exact: builtins.bool
     """Compare with every vector: exact, slower."""
     ef: builtins.int
     """HNSW: length of the candidate list. 0: the collection's default."""
     nprobe: builtins.int
-    """IVF: cells that are visited. 0: the collection's default."""
+    """IVF: cells that are visited. 0: the collection's default, else an eighth of the cells and at least 8."""
+    rerank: builtins.int
+    """SQ8 and PQ: candidates a hit whose full vectors are compared, at most 1000 and 16384 in all; the scores are those of the full
+    vectors. 0: the collection's default, else 2 for SQ8 and 16 for PQ.
+    """
     def __init__(
         self,
         *,
         exact: builtins.bool = ...,
         ef: builtins.int = ...,
         nprobe: builtins.int = ...,
+        rerank: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ef", b"ef", "exact", b"exact", "nprobe", b"nprobe"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ef", b"ef", "exact", b"exact", "nprobe", b"nprobe", "rerank", b"rerank"]) -> None: ...
 
 Global___SearchParams: typing_extensions.TypeAlias = SearchParams
 
@@ -441,7 +447,17 @@ class SearchRequest(google.protobuf.message.Message):
     k: builtins.int
     """Hits a query, 1 to the service's limit. Exactly min(k, documents that meet filter and threshold) come back."""
     filter: builtins.str
-    """Only documents that meet it: a subset of AIP-160 over id, item, labels and attributes. Empty: all."""
+    """Only documents that meet it, in a language near AIP-160. Empty: all.
+
+        item = "sku-7" AND (labels:"red shoe" OR attributes.price < 20) AND NOT id IN ("a", "draft-*")
+
+    Fields are id, item, labels and attributes.NAME of the schema. Operators are =, !=, <, <=, >, >= and : (has), and FIELD IN (a, "b"),
+    which is met when FIELD = one of them is. Labels and lists of texts meet = and : and IN when one of theirs does, and take no < or >.
+    A * at the end of a text matches any rest; FIELD:* asks whether there is a value; \\ before a quote, * or \\ takes it as it is. Texts
+    with signs in them stand in quotes, as do AND, OR and NOT. NOT comes before a comparison or a parenthesis; AND and OR are mixed with
+    parentheses only. A document without an attribute meets no comparison of it but !=. At most 4096 characters, 100 comparisons (an IN
+    counts as one, and one more for each * in it) and 16 nested parentheses.
+    """
     score_threshold: builtins.float
     """Only hits at least as close, in the metric's own direction (see Metric)."""
     max_per_item: builtins.int
@@ -625,7 +641,7 @@ class StreamSearchRequest(google.protobuf.message.Message):
     CALL_ID_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
     call_id: builtins.int
-    """Caller's number of this search, echoed."""
+    """Caller's number of this search, echoed. It may be used again once it was answered."""
     @property
     def request(self) -> Global___SearchRequest:
         """The search."""

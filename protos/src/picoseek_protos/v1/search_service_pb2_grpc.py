@@ -36,6 +36,7 @@ class SearchServiceStub(object):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
@@ -83,6 +84,11 @@ class SearchServiceStub(object):
                 request_serializer=picoseek_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
                 response_deserializer=picoseek_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.StreamSearch = channel.stream_stream(
+                '/picoseek.v1.SearchService/StreamSearch',
+                request_serializer=picoseek_dot_v1_dot_search__pb2.StreamSearchRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_search__pb2.StreamSearchResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -96,6 +102,7 @@ class SearchServiceServicer(object):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
@@ -149,6 +156,15 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamSearch(self, request_iterator, context):
+        """Makes many searches at once and sends each answer as soon as there is one. What is wrong with a search is a status of that search,
+        with the reasons above, and never ends the stream; a call_id that is still under way is refused (CALL_ID_IN_USE). While too many
+        searches are under way no more are read. The stream's deadline is that of all its searches.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +198,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     request_deserializer=picoseek_dot_v1_dot_search__pb2.SearchRequest.FromString,
                     response_serializer=picoseek_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
             ),
+            'StreamSearch': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamSearch,
+                    request_deserializer=picoseek_dot_v1_dot_search__pb2.StreamSearchRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_search__pb2.StreamSearchResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'picoseek.v1.SearchService', rpc_method_handlers)
@@ -201,6 +222,7 @@ class SearchService(object):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
@@ -364,6 +386,33 @@ class SearchService(object):
             '/picoseek.v1.SearchService/Search',
             picoseek_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
             picoseek_dot_v1_dot_search__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSearch(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/picoseek.v1.SearchService/StreamSearch',
+            picoseek_dot_v1_dot_search__pb2.StreamSearchRequest.SerializeToString,
+            picoseek_dot_v1_dot_search__pb2.StreamSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -121,7 +121,23 @@ _SearchServiceSearchType = typing_extensions.TypeVar(
     ],
 )
 
-class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceDeleteType, _SearchServiceGetType, _SearchServiceListType, _SearchServiceCountType, _SearchServiceSearchType]):
+_SearchServiceStreamSearchType = typing_extensions.TypeVar(
+    '_SearchServiceStreamSearchType',
+    grpc.StreamStreamMultiCallable[
+        picoseek_protos.v1.search_pb2.StreamSearchRequest,
+        picoseek_protos.v1.search_pb2.StreamSearchResponse,
+    ],
+    grpc.aio.StreamStreamMultiCallable[
+        picoseek_protos.v1.search_pb2.StreamSearchRequest,
+        picoseek_protos.v1.search_pb2.StreamSearchResponse,
+    ],
+    default=grpc.StreamStreamMultiCallable[
+        picoseek_protos.v1.search_pb2.StreamSearchRequest,
+        picoseek_protos.v1.search_pb2.StreamSearchResponse,
+    ],
+)
+
+class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceDeleteType, _SearchServiceGetType, _SearchServiceListType, _SearchServiceCountType, _SearchServiceSearchType, _SearchServiceStreamSearchType]):
     """Vectors and documents in, matches out. It knows nothing of pictures.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
@@ -132,6 +148,7 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
@@ -169,6 +186,10 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
             picoseek_protos.v1.search_pb2.SearchRequest,
             picoseek_protos.v1.search_pb2.SearchResponse,
         ],
+        grpc.StreamStreamMultiCallable[
+            picoseek_protos.v1.search_pb2.StreamSearchRequest,
+            picoseek_protos.v1.search_pb2.StreamSearchResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -197,6 +218,10 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
             picoseek_protos.v1.search_pb2.SearchRequest,
             picoseek_protos.v1.search_pb2.SearchResponse,
         ],
+        grpc.aio.StreamStreamMultiCallable[
+            picoseek_protos.v1.search_pb2.StreamSearchRequest,
+            picoseek_protos.v1.search_pb2.StreamSearchResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Upsert: _SearchServiceUpsertType
@@ -216,6 +241,12 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
 
     Search: _SearchServiceSearchType
     """Finds the nearest documents of one or more queries."""
+
+    StreamSearch: _SearchServiceStreamSearchType
+    """Makes many searches at once and sends each answer as soon as there is one. What is wrong with a search is a status of that search,
+    with the reasons above, and never ends the stream; a call_id that is still under way is refused (CALL_ID_IN_USE). While too many
+    searches are under way no more are read. The stream's deadline is that of all its searches.
+    """
 
 SearchServiceAsyncStub: typing_extensions.TypeAlias = SearchServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -242,6 +273,10 @@ SearchServiceAsyncStub: typing_extensions.TypeAlias = SearchServiceStub[
         picoseek_protos.v1.search_pb2.SearchRequest,
         picoseek_protos.v1.search_pb2.SearchResponse,
     ],
+    grpc.aio.StreamStreamMultiCallable[
+        picoseek_protos.v1.search_pb2.StreamSearchRequest,
+        picoseek_protos.v1.search_pb2.StreamSearchResponse,
+    ],
 ]
 
 class SearchServiceServicer(metaclass=abc.ABCMeta):
@@ -255,6 +290,7 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
@@ -313,5 +349,16 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[picoseek_protos.v1.search_pb2.SearchResponse, collections_abc.Awaitable[picoseek_protos.v1.search_pb2.SearchResponse]]:
         """Finds the nearest documents of one or more queries."""
+
+    @abc.abstractmethod
+    def StreamSearch(
+        self,
+        request_iterator: _MaybeAsyncIterator[picoseek_protos.v1.search_pb2.StreamSearchRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections_abc.Iterator[picoseek_protos.v1.search_pb2.StreamSearchResponse], collections_abc.AsyncIterator[picoseek_protos.v1.search_pb2.StreamSearchResponse]]:
+        """Makes many searches at once and sends each answer as soon as there is one. What is wrong with a search is a status of that search,
+        with the reasons above, and never ends the stream; a call_id that is still under way is refused (CALL_ID_IN_USE). While too many
+        searches are under way no more are read. The stream's deadline is that of all its searches.
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -12,7 +14,8 @@ class Health:
 
     def __init__(self) -> None:
         self._servicer = HealthServicer()
-        self._draining = False
+        self.draining = asyncio.Event()
+        """Set when the service is stopping and calls that would not end by themselves shall."""
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add Check and Watch to a server."""
@@ -20,7 +23,7 @@ class Health:
 
     async def set(self, name: str, serving: bool) -> None:
         """Publish whether a service, model or collection may be used; watchers hear of it at once."""
-        if self._draining:
+        if self.draining.is_set():
             return
         await self._servicer.set(
             name, health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -32,5 +35,5 @@ class Health:
 
     async def drain(self) -> None:
         """Publish for good that nothing may be used any more."""
-        self._draining = True
+        self.draining.set()
         await self._servicer.enter_graceful_shutdown()

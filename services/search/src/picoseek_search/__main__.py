@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from picoseek_chassis.server import run
 from picoseek_chassis.settings import SettingsError
 
+from picoseek_search.allocator import return_freed_memory
 from picoseek_search.application import make_application
 from picoseek_search.settings import SearchSettings
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"picoseek-search: {error}", file=sys.stderr)
         return 2
+    return_freed_memory()
     return run(settings, make_application(settings))
 
 

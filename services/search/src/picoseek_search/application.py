@@ -77,12 +77,13 @@ async def _register(
         max_queries=settings.max_queries,
         max_k=settings.max_k,
         max_hits=settings.max_hits,
+        max_stream_searches=settings.max_stream_searches,
         max_documents=settings.max_documents,
         max_message_bytes=settings.max_message_bytes,
         max_revision_wait_s=settings.max_revision_wait_s,
     )
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-        SearchServicer(catalog, workers, limits, admissions), server
+        SearchServicer(catalog, workers, limits, admissions, health.draining), server
     )
     collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(
         CollectionServicer(catalog, workers, reads, publish), server
@@ -105,6 +106,7 @@ def _options(settings: SearchSettings) -> EngineOptions:
     return EngineOptions(
         growing_rows=settings.growing_rows,
         graph_rows=settings.graph_rows,
+        idle_s=settings.idle_s,
         keep_requests=settings.keep_requests,
         keep_log_records=settings.keep_log_records,
     )

@@ -46,6 +46,8 @@ class SearchSettings(ServiceSettings):
     """Hits a query."""
     max_hits: Annotated[int, Field(ge=1)] = 100_000
     """Queries times k in one search."""
+    max_stream_searches: Annotated[int, Field(ge=1)] = 256
+    """Searches under way of one stream; no more are read before some are answered."""
     max_documents: Annotated[int, Field(ge=1)] = 1000
     """Documents in one Upsert; ids in one Delete or Get."""
     max_revision_wait_s: Annotated[float, Field(ge=0, le=60)] = 2.0
@@ -55,6 +57,8 @@ class SearchSettings(ServiceSettings):
     """See EngineOptions.growing_rows."""
     graph_rows: Annotated[int, Field(ge=1)] = 8192
     """See EngineOptions.graph_rows."""
+    idle_s: Annotated[float, Field(ge=0, le=86400)] = 5.0
+    """See EngineOptions.idle_s."""
     keep_requests: Annotated[int, Field(ge=1)] = 100_000
     """Newest writes of a collection whose request ids are remembered."""
     keep_log_records: Annotated[int, Field(ge=1)] = 64

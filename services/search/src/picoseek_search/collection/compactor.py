@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-import numpy as np
-
+from picoseek_search.collection.idle_alarm import IdleAlarm
 from picoseek_search.collection.index_cache import IndexCache
-from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_merge
+from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge
 from picoseek_search.collection.options import EngineOptions
-from picoseek_search.collection.part import Part, View
+from picoseek_search.collection.part import View
+from picoseek_search.collection.part_builder import PartBuilder
 from picoseek_search.collection.shard_index import ShardIndex
 from picoseek_search.collection.workers import Workers
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
-from picoseek_search.segment.sealed import SealedSegment
 
 _LOG = logging.getLogger(__name__)
+
+Plan = Callable[[Sequence[PartSize], EngineOptions], MergePlan | None]
 
 
 class _StoppedError(Exception):
@@ -26,7 +28,11 @@ class _StoppedError(Exception):
 
 
 class Compactor:
-    """Builds what the merge plan asks for, one part at a time, in the node's thread for building."""
+    """Builds one part at a time, in the node's thread for building.
+
+    What the merge plan asks for is built at once. When nothing was written for a while, parts are made one as far as
+    that pays; this gives way as soon as anything else is to be built.
+    """
 
     def __init__(
         self,
@@ -36,94 +42,94 @@ class Compactor:
         metric: Metric,
         options: EngineOptions,
         workers: Workers,
+        alarm: Callable[[float, Callable[[], None]], IdleAlarm] = IdleAlarm,
     ) -> None:
         self._index = index
         self._cache = cache
-        self._kind = kind
-        self._metric = metric
         self._options = options
         self._workers = workers
+        self._builder = PartBuilder(index, cache, kind, metric, options)
         self._idle = threading.Condition()
         self._job: Future[None] | None = None
         self._closed = False
+        self._alarm = alarm(options.idle_s, self._consolidate)
 
     def schedule(self) -> None:
-        """Start building if there is something to build and nothing is being built."""
+        """Something was written: start building if there is something to build and nothing is being built."""
         with self._idle:
             if self._job is None:
                 self._submit()
+        self._alarm.note()
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until there is nothing to build; returns whether that came true."""
+        """Wait until nothing is being built; returns whether that came true."""
         with self._idle:
             return self._idle.wait_for(lambda: self._job is None, timeout_s)
 
     def close(self) -> None:
         """Build no more, and return when what is being built was given up."""
+        self._alarm.close()
         with self._idle:
             self._closed = True
             if self._job is not None and self._job.cancel():
                 self._job = None
             self._idle.wait_for(lambda: self._job is None)
 
-    def _submit(self) -> None:
-        if not self._closed and self._plan(self._index.snapshot.views) is not None:
-            self._job = self._workers.build.submit(self._run)
+    def _submit(self) -> bool:
+        wanted = not self._closed and self._planned(plan_merge) is not None
+        if wanted:
+            self._job = self._workers.build.submit(lambda: self._run(plan_merge, self._check))
+        return wanted
 
-    def _run(self) -> None:
-        built = False
+    def _consolidate(self) -> None:
+        with self._idle:
+            if self._job is None and not self._closed and self._planned(plan_consolidation) is not None:
+                self._job = self._workers.build.submit_idle(lambda: self._run(plan_consolidation, self._check_idle))
+
+    def _run(self, plan: Plan, check: Callable[[Sequence[View]], None]) -> None:
+        again = True
         try:
-            built = self._step()
+            views = self._planned(plan)
+            if views is not None:
+                self._rebuild(views, check)
         except _StoppedError:
             _LOG.info("an index was given up half built")
         except Exception:
             # The parts stay as they are and are searched; the next write asks again.
             _LOG.exception("an index could not be built")
+            again = False
         finally:
             with self._idle:
                 self._job = None
-                if built:
-                    self._submit()
+                due = again and self._submit()
                 self._idle.notify_all()
+            if again and not due:
+                self._alarm.note()
 
-    def _plan(self, views: tuple[View, ...]) -> MergePlan | None:
+    def _planned(self, plan: Plan) -> tuple[View, ...] | None:
+        views = self._index.snapshot.views
         sizes = [PartSize(view.live.length, view.live.count, view.is_growing) for view in views]
-        return plan_merge(sizes, self._options)
+        planned = plan(sizes, self._options)
+        return None if planned is None else views[planned.first : planned.first + planned.count]
 
-    def _step(self) -> bool:
-        all_views = self._index.snapshot.views
-        plan = self._plan(all_views)
-        if plan is None:
-            return False
-        views = all_views[plan.first : plan.first + plan.count]
-        part = self._build(views)
-        parts = [view.part for view in views]
-        self._index.replace(parts, part)
+    def _rebuild(self, views: Sequence[View], check: Callable[[Sequence[View]], None]) -> None:
+        part = self._builder.build(views, lambda: check(views))
+        if not self._index.replace(views, part):
+            if part is not None:
+                self._cache.remove(part)
+            return
         if part is not None:
             self._cache.save(part)
-        for old in parts:
-            self._cache.remove(old)
-        return True
+        for view in views:
+            self._cache.remove(view.part)
 
-    def _build(self, views: tuple[View, ...]) -> Part | None:
-        rows = np.concatenate([view.rows[view.live.mask()] for view in views])
-        if not len(rows):
-            return None
-        vectors = np.concatenate([view.part.segment.vectors(view.live) for view in views])
-        kind = self._kind if len(rows) >= self._options.graph_rows else self._kind.exact()
-        segment = SealedSegment.build(vectors, kind, self._metric, self._check)
-        with self._index.lock:
-            number = self._index.next_number()
-        places = [(view.part, offset) for view in views for offset in view.live.offsets().tolist()]
-        return Part(
-            number,
-            segment,
-            rows,
-            np.concatenate([view.part.vector_checksums[: view.live.length][view.live.mask()] for view in views]),
-            [part.ids[offset] for part, offset in places],
-            [part.items[offset] for part, offset in places],
-        )
-
-    def _check(self) -> None:
+    def _check(self, _: Sequence[View]) -> None:
         if self._closed or self._workers.stopping.is_set():
+            raise _StoppedError
+
+    def _check_idle(self, views: Sequence[View]) -> None:
+        self._check(views)
+        last = next(view for view in self._index.snapshot.views if view.part is views[-1].part)
+        has_grown = last.live.length > views[-1].live.length
+        if has_grown or self._workers.build.has_due or self._planned(plan_merge) is not None:
             raise _StoppedError

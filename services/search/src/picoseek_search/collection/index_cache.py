@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from picoseek_search.collection.part import Part
-from picoseek_search.segment import index_file
-from picoseek_search.segment.arrays import Mask
+from picoseek_search.segment import full_vectors, index_file
+from picoseek_search.segment.arrays import Mask, Vectors
 from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.full_vectors import FullVectors
 from picoseek_search.segment.index_file import IndexFileError
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.sealed import SealedSegment
@@ -31,7 +33,7 @@ class CachedIndex:
 
 
 class IndexCache:
-    """Sealed graph indexes on disk. Whatever is wrong with them costs time, never an answer.
+    """Sealed indexes on disk. Whatever is wrong with them costs time, never an answer.
 
     A row's number is given once and its vector's checksum is kept beside it, so a file never becomes wrong: rows whose
     document was replaced or removed are not live.
@@ -49,14 +51,27 @@ class IndexCache:
             return
         keys = np.stack([part.rows, part.vector_checksums], axis=1)
         try:
-            index_file.save(self._stem(part), segment, keys)
+            index_file.save(self._stem(part.number), segment, keys)
         except OSError as error:
             _LOG.warning("index of part %d was not kept, it is built anew after a restart: %s", part.number, error)
-            index_file.remove(self._stem(part))
+            self.discard(part.number)
+
+    def write_vectors(self, number: int, blocks: Iterable[Vectors]) -> FullVectors:
+        """Write the full vectors of the part of that number, which is about to be built, and map them.
+
+        Raises:
+            OSError: the disk is full or fails.
+        """
+        path = index_file.vectors_path(self._stem(number))
+        return full_vectors.write(path, blocks, self._dimension, self._metric)
 
     def remove(self, part: Part) -> None:
-        """Remove a part's file, if there is one."""
-        index_file.remove(self._stem(part))
+        """Remove a part's files, if there are any."""
+        self.discard(part.number)
+
+    def discard(self, number: int) -> None:
+        """Remove the files of the part of that number, if there are any."""
+        index_file.remove(self._stem(number))
 
     def load(self, directory: RowDirectory) -> list[CachedIndex]:
         """Read what there is, oldest rows first, each row at most once; useless files are removed."""
@@ -77,7 +92,7 @@ class IndexCache:
             if matches.any():
                 covered[places[matches]] = True
                 found.append(_cached(int(stem.name), segment, keys, places, matches, directory))
-        self._remove_all_but({self._stem(cached.part).name for cached in found})
+        self._remove_all_but({self._stem(cached.part.number).name for cached in found})
         return sorted(found, key=lambda cached: int(cached.part.rows.min()))
 
     def _remove_all_but(self, names: set[str]) -> None:
@@ -86,8 +101,8 @@ class IndexCache:
             if path.stem not in names:
                 path.unlink()
 
-    def _stem(self, part: Part) -> Path:
-        return self._directory / f"{part.number:012d}"
+    def _stem(self, number: int) -> Path:
+        return self._directory / f"{number:012d}"
 
 
 def _cached(
@@ -98,9 +113,8 @@ def _cached(
     matches: Mask,
     directory: RowDirectory,
 ) -> CachedIndex:
-    where = list(zip(places.tolist(), matches.tolist(), strict=True))
-    ids = [directory.ids[place] if live else "" for place, live in where]
-    items = [directory.items[place] if live else "" for place, live in where]
+    ids = np.where(matches, directory.ids[places], "")
+    items = np.where(matches, directory.items[places], "")
     part = Part(number, segment, np.ascontiguousarray(keys[:, 0]), np.ascontiguousarray(keys[:, 1]), ids, items)
     return CachedIndex(part, Bitmap.from_mask(matches))
 

@@ -56,5 +56,36 @@ def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan |
     return None
 
 
+def plan_consolidation(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan | None:
+    """Return what to build when nothing else is to be done, or None if searches would gain too little by it.
+
+    A search looks into every part, so neighbours become one, the growing part included, up to `max_segment_rows`. Where
+    one of them is so large that building its rows anew is not worth the others' (`consolidation_share`), it stays.
+    """
+    end = len(parts)
+    while end > 0:
+        first, rows = end - 1, parts[end - 1].live
+        while first > 0 and rows + parts[first - 1].live <= options.max_segment_rows:
+            first -= 1
+            rows += parts[first].live
+        plan = _worthwhile(parts, first, end, options)
+        if plan is not None:
+            return plan
+        end = first
+    return None
+
+
+def _worthwhile(parts: Sequence[PartSize], first: int, end: int, options: EngineOptions) -> MergePlan | None:
+    if end - first < 2:
+        alone = parts[first:end]
+        pays = bool(alone) and alone[0].is_growing and alone[0].live >= options.graph_rows
+        return MergePlan(first, 1) if pays else None
+    largest = max(range(first, end), key=lambda place: parts[place].live)
+    others = sum(part.live for part in parts[first:end]) - parts[largest].live
+    if others >= options.consolidation_share * parts[largest].live:
+        return MergePlan(first, end - first)
+    return _worthwhile(parts, largest + 1, end, options) or _worthwhile(parts, first, largest, options)
+
+
 def _tier(live: int, options: EngineOptions) -> int:
     return max(0, math.floor(math.log(max(live, 1) / options.growing_rows, options.merge_factor) + 0.5))

@@ -14,11 +14,15 @@ class EngineOptions:
     graph_rows: int = 8192
     """Indexes of fewer rows are built Flat: comparing all of them costs about one graph search and misses nothing."""
     merge_factor: int = 4
-    """Neighbouring segments of about one size that are merged; a row is built anew log(rows) to this base times."""
+    """Neighbouring segments of about one size merged at once; a row is built anew log(rows) to this base times."""
     max_segment_rows: int = 1_000_000
     """Segments of more rows are not merged any further."""
     min_live_share: float = 0.5
     """Segments with fewer live rows are rebuilt without the others."""
+    idle_s: float = 5.0
+    """Seconds without a write after which a shard's indexes are made one; 0: never."""
+    consolidation_share: float = 1 / 16
+    """When idle, an index is built anew only together with at least so many rows, as a share of its own."""
     max_group_bytes: int = 32 << 20
     """Waiting writes that are put into one transaction, in bytes."""
     keep_requests: int = 100_000

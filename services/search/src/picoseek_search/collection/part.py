@@ -12,7 +12,7 @@ from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.growing import GrowingSegment
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.segment import Segment
-from picoseek_search.storage.documents import RowNumbers, StoredRow, VectorChecksums
+from picoseek_search.storage.documents import Names, RowNumbers, StoredRow, VectorChecksums
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,10 @@ class Part:
     """Numbers of the versions; behind the published rows anything."""
     vector_checksums: VectorChecksums
     """CRC-32C of the vectors as they were written."""
-    ids: list[str]
-    """Document ids."""
-    items: list[str]
-    """Items."""
+    ids: Names
+    """Document ids; behind the published rows anything."""
+    items: Names
+    """Items, likewise."""
 
 
 class GrowingPart(Part):
@@ -38,7 +38,14 @@ class GrowingPart(Part):
 
     def __init__(self, number: int, dimension: int, capacity: int, metric: Metric) -> None:
         self._growing = GrowingSegment(dimension, capacity, metric)
-        super().__init__(number, self._growing, np.zeros(capacity, np.int64), np.zeros(capacity, np.int64), [], [])
+        super().__init__(
+            number,
+            self._growing,
+            np.zeros(capacity, np.int64),
+            np.zeros(capacity, np.int64),
+            np.empty(capacity, np.object_),
+            np.empty(capacity, np.object_),
+        )
 
     @property
     def free(self) -> int:
@@ -49,17 +56,16 @@ class GrowingPart(Part):
         """Add rows behind the last one; returns the new length."""
         start = self._growing.length
         self._growing.append(vectors)
-        self.rows[start : start + len(stored)] = [one.row for one in stored]
-        self.vector_checksums[start : start + len(stored)] = [one.vector_checksum for one in stored]
-        self.ids.extend(one.id for one in stored)
-        self.items.extend(one.item for one in stored)
+        end = start + len(stored)
+        self.rows[start:end] = [one.row for one in stored]
+        self.vector_checksums[start:end] = [one.vector_checksum for one in stored]
+        self.ids[start:end] = [one.id for one in stored]
+        self.items[start:end] = [one.item for one in stored]
         return self._growing.length
 
     def truncate(self, length: int) -> None:
         """Take back rows that were never published."""
         self._growing.truncate(length)
-        del self.ids[length:]
-        del self.items[length:]
 
 
 @dataclass(frozen=True, eq=False)

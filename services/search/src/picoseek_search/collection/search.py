@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from picoseek_search.collection.part import Part
 from picoseek_search.collection.snapshot import Snapshot
-from picoseek_search.segment.arrays import Scores, Vectors
+from picoseek_search.segment.arrays import Offsets, Scores, Vectors
 from picoseek_search.segment.bitmap import Bitmap
-from picoseek_search.segment.hits import NO_ROW, merge
+from picoseek_search.segment.hits import NO_ROW, MergedHits, merge
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.segment import SearchOptions
-from picoseek_search.storage.documents import RowNumbers
+from picoseek_search.storage.documents import Names, RowNumbers
 
 _FIRST_LOOK = 4
 """With a limit a item, so many times more rows are fetched than hits are asked for."""
@@ -37,17 +37,10 @@ class Query:
     """Only hits at least as close."""
     max_per_item: int = 0
     """Hits of one item at most; 0: no limit."""
-
-
-class Hit(NamedTuple):
-    """A document that was found."""
-
-    id: str
-    """Its id."""
-    item: str
-    """Its item."""
-    score: float
-    """In the metric's own direction."""
+    nprobe: int = 0
+    """IVF: cells that are visited; 0: chosen by the number of cells."""
+    rerank: int = 0
+    """SQ8 and PQ: candidates a hit that are compared in full; 0: chosen by the kind of code."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +63,37 @@ class _Target:
     selected: Bitmap
 
 
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Rows that were found, those of one query after those of another."""
+
+    parts: Sequence[Part]
+    sources: Offsets
+    """Shape (hits,): place in `parts`."""
+    rows: Offsets
+    """Shape (hits,): row in that part."""
+    scores: Scores
+    offsets: list[int]
+    """queries + 1 places: where each query's hits begin, and the total."""
+
+    def ids(self) -> list[str]:
+        return self._column([part.ids for part in self.parts])
+
+    def items(self) -> list[str]:
+        return self._column([part.items for part in self.parts])
+
+    def _column(self, columns: Sequence[Names]) -> list[str]:
+        if len(columns) == 1:
+            alone: list[str] = columns[0].take(self.rows).tolist()
+            return alone
+        names = np.empty(len(self.rows), np.object_)
+        for source, column in enumerate(columns):
+            here = self.sources == source
+            names[here] = column.take(self.rows[here])
+        several: list[str] = names.tolist()
+        return several
+
+
 def search(snapshot: Snapshot, query: Query, metric: Metric, allowed: RowNumbers | None) -> Found:
     """Find the nearest live documents: exactly min(k, documents that qualify) a query.
 
@@ -84,69 +108,73 @@ def search(snapshot: Snapshot, query: Query, metric: Metric, allowed: RowNumbers
         for view in snapshot.views
         if (target := _Target(view.part, view.live if allowed is None else view.selected(allowed))).selected.count
     ]
-    if query.max_per_item == 0:
-        hits = _ranked(targets, query.vectors, query, query.k, metric, exact=query.exact)
-    else:
-        hits = _grouped(targets, query, metric)
-    offsets = [0]
-    for one in hits:
-        offsets.append(offsets[-1] + len(one))
-    return Found(
-        [hit.id for one in hits for hit in one],
-        [hit.item for one in hits for hit in one],
-        np.array([hit.score for one in hits for hit in one], np.float32),
-        offsets,
-    )
+    if query.max_per_item:
+        return _grouped(targets, query, metric)
+    ranked = _ranked(targets, query.vectors, query, query.k, metric, exact=query.exact)
+    return Found(ranked.ids(), ranked.items(), ranked.scores, ranked.offsets)
 
 
-def _grouped(targets: Sequence[_Target], query: Query, metric: Metric) -> list[list[Hit]]:
+def _grouped(targets: Sequence[_Target], query: Query, metric: Metric) -> Found:
     total = sum(target.selected.count for target in targets)
     fetch = min(total, _FIRST_LOOK * query.k)
     ranked = _ranked(targets, query.vectors, query, fetch, metric, exact=query.exact)
-    grouped = [_limit_per_item(hits, query.max_per_item, query.k) for hits in ranked]
-    for place, hits in enumerate(grouped):
+    ids, items = ranked.ids(), ranked.items()
+    found = Found([], [], ranked.scores, [0])
+    scores = [ranked.scores[:0]]
+    for place, (start, end) in enumerate(pairwise(ranked.offsets)):
+        kept = _limit_per_item(items, range(start, end), query)
         # A look that ended at the threshold has seen everything that qualifies.
-        if len(hits) < query.k and len(ranked[place]) == fetch < total:
+        if len(kept) < query.k and end - start == fetch < total:
             vector = np.ascontiguousarray(query.vectors[place : place + 1])
-            (everything,) = _ranked(targets, vector, query, total, metric, exact=True)
-            grouped[place] = _limit_per_item(everything, query.max_per_item, query.k)
-    return grouped
+            everything = _ranked(targets, vector, query, total, metric, exact=True)
+            all_ids, all_items = everything.ids(), everything.items()
+            kept = _limit_per_item(all_items, range(len(all_items)), query)
+            _take(found, all_ids, all_items, kept)
+            scores.append(everything.scores[kept])
+        else:
+            _take(found, ids, items, kept)
+            scores.append(ranked.scores[kept])
+    return replace(found, scores=np.concatenate(scores))
 
 
-def _limit_per_item(hits: Sequence[Hit], limit: int, k: int) -> list[Hit]:
+def _take(found: Found, ids: Sequence[str], items: Sequence[str], kept: Sequence[int]) -> None:
+    found.ids.extend([ids[position] for position in kept])
+    found.items.extend([items[position] for position in kept])
+    found.offsets.append(len(found.ids))
+
+
+def _limit_per_item(items: Sequence[str], positions: range, query: Query) -> list[int]:
     taken: dict[str, int] = {}
-    kept: list[Hit] = []
-    for hit in hits:
-        if taken.get(hit.item, 0) < limit:
-            taken[hit.item] = taken.get(hit.item, 0) + 1
-            kept.append(hit)
-            if len(kept) == k:
+    kept: list[int] = []
+    for position in positions:
+        count = taken.get(items[position], 0)
+        if count < query.max_per_item:
+            taken[items[position]] = count + 1
+            kept.append(position)
+            if len(kept) == query.k:
                 break
     return kept
 
 
 def _ranked(
     targets: Sequence[_Target], vectors: Vectors, query: Query, k: int, metric: Metric, *, exact: bool
-) -> list[list[Hit]]:
-    options = SearchOptions(k=k, exact=exact, ef=query.ef)
-    merged = merge(
-        [target.part.segment.search(vectors, options, target.selected) for target in targets],
-        k,
-        queries=len(vectors),
-        larger_is_closer=metric.larger_is_closer,
-    )
+) -> _Ranked:
+    options = SearchOptions(k=k, exact=exact, ef=query.ef, nprobe=query.nprobe, rerank=query.rerank)
+    found = [target.part.segment.search(vectors, options, target.selected) for target in targets]
+    if len(found) == 1:
+        # Nothing to merge, and most searches are of this kind.
+        alone = found[0]
+        merged = MergedHits(alone.scores, np.zeros_like(alone.offsets), alone.offsets)
+    else:
+        merged = merge(found, k, queries=len(vectors), larger_is_closer=metric.larger_is_closer)
     valid = merged.offsets != NO_ROW
     if query.score_threshold is not None:
         threshold = np.float32(query.score_threshold)
         valid &= merged.scores >= threshold if metric.larger_is_closer else merged.scores <= threshold
-    counts = valid.sum(axis=1).tolist()
-    parts = [target.part for target in targets]
-    return [
-        [
-            Hit(parts[source].ids[offset], parts[source].items[offset], score)
-            for source, offset, score in zip(sources[:count], offsets[:count], scores[:count], strict=True)
-        ]
-        for sources, offsets, scores, count in zip(
-            merged.sources.tolist(), merged.offsets.tolist(), merged.scores.tolist(), counts, strict=True
-        )
-    ]
+    return _Ranked(
+        [target.part for target in targets],
+        merged.sources[valid],
+        merged.offsets[valid],
+        merged.scores[valid],
+        [0, *np.cumsum(valid.sum(axis=1)).tolist()],
+    )

@@ -16,11 +16,6 @@ from picoseek_search.storage.documents import Effect, RowNumbers, StoredRow
 from picoseek_search.storage.log import Revision
 
 
-def decode_vectors(vectors: Sequence[bytes], dimension: int) -> Vectors:
-    """Return vectors of little-endian float32 as an array of shape (vectors, dimension)."""
-    return np.frombuffer(b"".join(vectors), "<f4").astype(np.float32, copy=False).reshape(-1, dimension)
-
-
 class ShardIndex:
     """Publishes snapshots. Searches take the newest one and need no lock.
 
@@ -56,7 +51,7 @@ class ShardIndex:
             removed = np.array(sorted(effect.removed), np.int64)
             views = [_without(view, removed) for view in views]
         rows = effect.added
-        vectors = self._metric.prepare(decode_vectors([stored.vector for stored in rows], self._dimension))
+        vectors = self._metric.prepare(self._metric.decode([stored.vector for stored in rows], self._dimension))
         while rows:
             if not views or not views[-1].is_growing:
                 part = GrowingPart(self.next_number(), self._dimension, self._growing_rows, self._metric)
@@ -81,23 +76,29 @@ class ShardIndex:
         current = self._snapshot
         self._snapshot = Snapshot(current.revision, current.generation + 1, (*current.views, View(part, live)))
 
-    def replace(self, old: Sequence[Part], new: Part | None) -> None:
+    def replace(self, old: Sequence[View], new: Part | None) -> bool:
         """Put a part in the place of neighbours, all of whose live rows it has; takes the lock.
 
         Args:
-            old: parts that are replaced; none of them is growing.
-            new: their live rows at some time since they stopped growing; None: there was none.
+            old: parts that are replaced, as they were when the new one was built.
+            new: their live rows at that time; None: there was none.
+
+        Returns:
+            Whether it was done; a part that has taken rows since stays, and so do the others.
         """
         with self.lock:
             views = list(self._snapshot.views)
-            start = next(place for place, view in enumerate(views) if view.part is old[0])
+            start = next(place for place, view in enumerate(views) if view.part is old[0].part)
             replaced = views[start : start + len(old)]
+            if any(now.live.length != then.live.length for now, then in zip(replaced, old, strict=True)):
+                return False
             # Rows that were removed while the new part was built.
             live = np.sort(np.concatenate([view.rows[view.live.mask()] for view in replaced]))
             views[start : start + len(old)] = (
                 [] if new is None else [View(new, Bitmap.from_mask(contains(live, new.rows)))]
             )
             self._snapshot = Snapshot(self._snapshot.revision, self._snapshot.generation + 1, tuple(views))
+            return True
 
 
 def _without(view: View, removed: RowNumbers) -> View:

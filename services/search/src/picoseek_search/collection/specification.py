@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from picoseek_chassis import errors
 from picoseek_protos.v1 import collection_pb2, embedding_pb2
 
+from picoseek_search.segment.factory import check_fit, parse_factory
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
 from picoseek_search.storage.filter_sql import Schema
@@ -16,6 +17,7 @@ from picoseek_search.storage.filter_sql import Schema
 MAX_DIMENSION = 16384
 MAX_EF = 16384
 DEFAULT_EF = 64
+MAX_RERANK = 1000
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _NAME_RULE = "1 to 64 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit"
@@ -23,14 +25,17 @@ _ATTRIBUTE_NAME_RULE = "1 to 64 of a-z, 0-9, '_', beginning with a letter"
 _ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _DEFAULT_FACTORY = "HNSW32"
+_DEFAULT_FACTORY_OF_BITS = "BHNSW32"
 _DEFAULT_EF_CONSTRUCTION = 80
 _MAX_EF_CONSTRUCTION = 2000
 _MAX_ATTRIBUTES = 100
 _MAX_DESCRIPTION_BYTES = 4096
+_VECTOR_TYPES = (embedding_pb2.VECTOR_TYPE_FLOAT32, embedding_pb2.VECTOR_TYPE_BITS)
 _METRICS = {
     embedding_pb2.METRIC_INNER_PRODUCT: Metric.INNER_PRODUCT,
     embedding_pb2.METRIC_COSINE: Metric.COSINE,
     embedding_pb2.METRIC_L2: Metric.L2,
+    embedding_pb2.METRIC_HAMMING: Metric.HAMMING,
 }
 
 
@@ -67,6 +72,16 @@ class Specification:
         return min(self.settings.index.defaults.ef, MAX_EF) or DEFAULT_EF
 
     @property
+    def nprobe(self) -> int:
+        """IVF: cells that are visited by searches that do not say; 0: chosen by the number of cells."""
+        return self.settings.index.defaults.nprobe
+
+    @property
+    def rerank(self) -> int:
+        """SQ8 and PQ: candidates a hit that are compared in full; 0: chosen by the kind of code."""
+        return self.settings.index.defaults.rerank
+
+    @property
     def exact(self) -> bool:
         """Whether searches that do not say compare with every vector."""
         return self.settings.index.defaults.exact
@@ -90,27 +105,34 @@ def specify(request: collection_pb2.Collection) -> Specification:
     settings = _asked(request)
     _require(_NAME.fullmatch(settings.name), "name", _NAME_RULE)
     _check_space(settings.space)
+    is_binary = settings.space.type == embedding_pb2.VECTOR_TYPE_BITS
     if settings.metric == embedding_pb2.METRIC_UNSPECIFIED:
-        settings.metric = settings.space.metric or embedding_pb2.METRIC_COSINE
-    _require(settings.metric in _METRICS, "metric", "inner product, cosine or L2; Hamming is not served yet")
+        usual = embedding_pb2.METRIC_HAMMING if is_binary else embedding_pb2.METRIC_COSINE
+        settings.metric = settings.space.metric or usual
+    _require(settings.metric in _METRICS, "metric", "inner product, cosine, L2 or Hamming")
+    metric = _METRICS[settings.metric]
+    fitting = "Hamming, since space.type is packed bits" if is_binary else "another one: Hamming is for packed bits"
+    _require(metric.is_binary == is_binary, "metric", fitting)
     _require(settings.shards <= 1, "shards", "1; more are not served yet")
     _require(settings.replicas <= 1, "replicas", "1; more are not served yet")
     settings.shards = settings.replicas = 1
     _require(len(settings.description.encode()) <= _MAX_DESCRIPTION_BYTES, "description", "at most 4096 bytes")
     index = settings.index
-    index.factory = index.factory or _DEFAULT_FACTORY
+    index.factory = index.factory or (_DEFAULT_FACTORY_OF_BITS if is_binary else _DEFAULT_FACTORY)
     index.ef_construction = index.ef_construction or _DEFAULT_EF_CONSTRUCTION
     _require(8 <= index.ef_construction <= _MAX_EF_CONSTRUCTION, "index.ef_construction", "8 to 2000, or 0")
     _require(index.defaults.ef <= MAX_EF, "index.defaults.ef", f"at most {MAX_EF}")
+    _require(index.defaults.rerank <= MAX_RERANK, "index.defaults.rerank", f"at most {MAX_RERANK}")
     try:
-        kind = IndexKind.parse(index.factory, index.ef_construction)
+        kind = parse_factory(index.factory, index.ef_construction)
+        check_fit(kind, settings.space.dimension, is_binary=is_binary)
     except ValueError as error:
         raise _invalid("index.factory", str(error)) from error
     _check_schema(settings)
     return Specification(
         settings,
         settings.space.dimension,
-        _METRICS[settings.metric],
+        metric,
         kind,
         {attribute.name: int(attribute.type) for attribute in settings.schema},
         frozenset(attribute.name for attribute in settings.schema if attribute.required),
@@ -122,12 +144,10 @@ def _check_space(space: embedding_pb2.EmbeddingSpace) -> None:
         _DIGEST.fullmatch(space.digest), "space.digest", '"sha256:" and 64 hex digits, as the embedding carries it'
     )
     _require(1 <= space.dimension <= MAX_DIMENSION, "space.dimension", f"1 to {MAX_DIMENSION}")
-    _require(
-        space.type in (embedding_pb2.VECTOR_TYPE_UNSPECIFIED, embedding_pb2.VECTOR_TYPE_FLOAT32),
-        "space.type",
-        "float32; packed bits are not served yet",
-    )
-    space.type = embedding_pb2.VECTOR_TYPE_FLOAT32
+    space.type = space.type or embedding_pb2.VECTOR_TYPE_FLOAT32
+    _require(space.type in _VECTOR_TYPES, "space.type", "float32 or packed bits")
+    if space.type == embedding_pb2.VECTOR_TYPE_BITS:
+        _require(space.dimension % 8 == 0, "space.dimension", "a multiple of 8, since the bits are packed into bytes")
 
 
 def _check_schema(settings: collection_pb2.Collection) -> None:

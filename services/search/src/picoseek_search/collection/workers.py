@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from picoseek_search.collection.build_queue import BuildQueue
 from picoseek_search.segment.faiss_binding import faiss
 
 _BUILD_NICENESS = 5
@@ -18,11 +19,13 @@ class Workers:
 
     search: ThreadPoolExecutor
     """Searches vectors."""
+    search_threads: int
+    """How many threads that are."""
     read: ThreadPoolExecutor
     """Reads documents."""
     write: ThreadPoolExecutor
     """Writes; each collection uses one of these threads at a time."""
-    build: ThreadPoolExecutor
+    build: BuildQueue
     """Builds one index after the other."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when building shall end early."""
@@ -39,16 +42,18 @@ class Workers:
         """
         return cls(
             ThreadPoolExecutor(search_threads, "search", _use_cores, (1,)),
+            search_threads,
             ThreadPoolExecutor(read_threads, "read"),
             ThreadPoolExecutor(write_threads, "write"),
-            ThreadPoolExecutor(1, "build", _build_in_background, (build_threads,)),
+            BuildQueue(ThreadPoolExecutor(1, "build", _build_in_background, (build_threads,))),
         )
 
     def stop(self) -> None:
         """End all threads; work under way is finished, an index that is being built is given up."""
         self.stopping.set()
-        for pool in (self.build, self.search, self.read, self.write):
-            pool.shutdown(cancel_futures=pool is self.build)
+        self.build.shutdown()
+        for pool in (self.search, self.read, self.write):
+            pool.shutdown()
 
 
 def _use_cores(count: int) -> None:

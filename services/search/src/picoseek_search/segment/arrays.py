@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors: TypeAlias = NDArray[np.float32]
-"""Shape (rows, dimension), C-contiguous."""
+Vectors: TypeAlias = NDArray[np.float32 | np.uint8]
+"""Shape (rows, dimension) of float32 or, of packed bits, (rows, dimension / 8) of uint8; C-contiguous."""
 
 Scores: TypeAlias = NDArray[np.float32]
 """One a hit, in the metric's own direction."""

@@ -6,7 +6,7 @@ import mmap
 
 import numpy as np
 
-from picoseek_search.segment.arrays import Vectors
+from picoseek_search.segment.arrays import Offsets, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.hits import Hits
 from picoseek_search.segment.metric import Metric
@@ -24,8 +24,8 @@ class GrowingSegment:
     def __init__(self, dimension: int, capacity: int, metric: Metric) -> None:
         # A mapping of its own goes back to the operating system when the chunk was merged; from the allocator's heap it
         # would stay with the process, and merging everything would leave twice the memory of the vectors.
-        memory = mmap.mmap(-1, capacity * dimension * np.dtype(np.float32).itemsize)
-        self._vectors: Vectors = np.frombuffer(memory, np.float32).reshape(capacity, dimension)
+        memory = mmap.mmap(-1, capacity * metric.row_bytes(dimension))
+        self._vectors: Vectors = np.frombuffer(memory, metric.dtype).reshape(capacity, metric.columns(dimension))
         self._metric = metric
         self._length = 0
 
@@ -63,6 +63,6 @@ class GrowingSegment:
         """See Segment.search; always exact."""
         return nearest(queries, self._vectors[: selected.length], options.k, self._metric, selected)
 
-    def vectors(self, selected: Bitmap) -> Vectors:
+    def vectors(self, offsets: Offsets) -> Vectors:
         """See Segment.vectors."""
-        return self._vectors[selected.offsets()]
+        return self._vectors[offsets]

@@ -11,13 +11,15 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_search.segment.factory import parse_factory
 from picoseek_search.segment.faiss_binding import faiss
-from picoseek_search.segment.index_kind import IndexKind
+from picoseek_search.segment.full_vectors import FullVectors, map_rows
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.sealed import SealedSegment
 
 _INDEX = ".faiss"
 _KEYS = ".keys"
+_VECTORS = ".vectors"
 _BLOCK = 1 << 20
 
 Keys = NDArray[np.int64]
@@ -28,6 +30,11 @@ class IndexFileError(Exception):
     """A file is damaged, or made for something else: build the segment anew."""
 
 
+def vectors_path(stem: Path) -> Path:
+    """Return where the full vectors of a compressed segment are, which is before save() is called."""
+    return stem.with_suffix(_VECTORS)
+
+
 def save(stem: Path, segment: SealedSegment, keys: Keys) -> None:
     """Write a segment as `stem`.faiss and, once that is on disk, `stem`.keys.
 
@@ -35,8 +42,12 @@ def save(stem: Path, segment: SealedSegment, keys: Keys) -> None:
         OSError: the disk is full or fails; whatever was written is incomplete and load() refuses it.
     """
     index_path = stem.with_suffix(_INDEX)
+    full = segment.full_vectors
     try:
-        faiss.write_index(segment.index, str(index_path))
+        if segment.index_kind.is_binary:
+            faiss.write_index_binary(segment.index, str(index_path))
+        else:
+            faiss.write_index(segment.index, str(index_path))
     except RuntimeError as error:  # how Faiss reports a failed write
         raise OSError(str(error)) from error
     _sync(index_path)
@@ -47,6 +58,7 @@ def save(stem: Path, segment: SealedSegment, keys: Keys) -> None:
             "shape": keys.shape,
             "index_bytes": index_path.stat().st_size,
             "index_crc32c": _file_checksum(index_path),
+            "vectors_crc32c": None if full is None else full.checksum,
         }
     ).encode()
     body = len(header).to_bytes(4, "little") + header + np.ascontiguousarray(keys, dtype="<i8").tobytes()
@@ -64,17 +76,24 @@ def load(stem: Path, dimension: int, metric: Metric) -> tuple[SealedSegment, Key
         IndexFileError: a checksum or what it says of itself does not fit.
     """
     index_path = stem.with_suffix(_INDEX)
+    full = None
     try:
         header, keys = _read_keys(stem.with_suffix(_KEYS))
-        kind = IndexKind.parse(header["factory"], header["ef_construction"])
+        kind = parse_factory(header["factory"], header["ef_construction"])
+        if kind.is_binary != metric.is_binary:
+            raise _other(stem)
         if index_path.stat().st_size != header["index_bytes"] or _file_checksum(index_path) != header["index_crc32c"]:
             raise IndexFileError(f"{index_path} is damaged")
-        index = faiss.read_index(str(index_path))
+        index = _read_index(index_path, is_binary=kind.is_binary)
+        if kind.is_compressed:
+            full = _read_vectors(vectors_path(stem), header["vectors_crc32c"], dimension, metric)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise IndexFileError(f"{stem}: {error}") from error
     if (index.d, index.metric_type, index.ntotal) != (dimension, metric.faiss_code, len(keys)):
-        raise IndexFileError(f"{stem} was made for another collection")
-    return SealedSegment(index, kind, metric), keys
+        raise _other(stem)
+    if full is not None and len(full.rows) != len(keys):
+        raise _other(stem)
+    return SealedSegment(index, kind, metric, full), keys
 
 
 def stems(directory: Path) -> list[Path]:
@@ -84,7 +103,7 @@ def stems(directory: Path) -> list[Path]:
 
 def remove(stem: Path) -> None:
     """Remove a segment's files, if they are there."""
-    for suffix in (_KEYS, _INDEX):
+    for suffix in (_KEYS, _INDEX, _VECTORS):
         stem.with_suffix(suffix).unlink(missing_ok=True)
 
 
@@ -95,6 +114,23 @@ def _read_keys(path: Path) -> tuple[dict[str, Any], Keys]:
     end = 8 + int.from_bytes(content[4:8], "little")
     header: dict[str, Any] = json.loads(content[8:end])
     return header, np.frombuffer(content, dtype="<i8", offset=end).reshape(header["shape"]).astype(np.int64)
+
+
+def _read_index(path: Path, *, is_binary: bool) -> Any:
+    if is_binary:
+        return faiss.read_index_binary(str(path))
+    # The table of an IVF-PQ would take more memory than its codes.
+    return faiss.read_index(str(path), faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
+
+
+def _read_vectors(path: Path, checksum: int, dimension: int, metric: Metric) -> FullVectors:
+    if _file_checksum(path) != checksum:
+        raise IndexFileError(f"{path} is damaged")
+    return FullVectors(map_rows(path, dimension, metric), checksum)
+
+
+def _other(stem: Path) -> IndexFileError:
+    return IndexFileError(f"{stem} was made for another collection")
 
 
 def _file_checksum(path: Path) -> int:

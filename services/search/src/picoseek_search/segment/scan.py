@@ -1,13 +1,13 @@
-"""Exact search over vectors in memory."""
+"""Exact comparison with vectors in memory or in a mapped file."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from picoseek_search.segment.arrays import Vectors
+from picoseek_search.segment.arrays import Offsets, Scores, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.faiss_binding import faiss
-from picoseek_search.segment.hits import Hits
+from picoseek_search.segment.hits import NO_ROW, Hits
 from picoseek_search.segment.metric import Metric
 
 
@@ -15,21 +15,23 @@ def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: B
     """Compare every query with every selected row. Releases the GIL.
 
     Args:
-        queries: prepared, shape (queries, dimension).
-        rows: prepared, shape (rows, dimension); they must not change meanwhile.
+        queries: prepared, shape (queries, columns).
+        rows: prepared, shape (rows, columns); they must not change meanwhile.
         k: hits a query, at least 1.
         metric: how to compare.
         selected: rows that may be hits.
     """
-    count, dimension = queries.shape
+    count, columns = queries.shape
     k = min(k, max(selected.count, 1))
-    scores = np.empty((count, k), np.float32)
     offsets = np.empty((count, k), np.int64)
     selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
+    if metric.is_binary:
+        return Hits(_fewest_bits(queries, rows, offsets, selector), offsets)
+    scores = np.empty((count, k), np.float32)
     arguments = (
         faiss.swig_ptr(queries),
         faiss.swig_ptr(rows),
-        dimension,
+        columns,
         count,
         len(rows),
         k,
@@ -41,3 +43,42 @@ def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: B
     else:
         faiss.knn_inner_product(*arguments, selector)
     return Hits(scores, offsets)
+
+
+def nearest_of(queries: Vectors, rows: Vectors, candidates: Offsets, k: int, metric: Metric) -> Hits:
+    """Compare every query with some rows of its own. Releases the GIL.
+
+    Args:
+        queries: prepared float32, shape (queries, dimension).
+        rows: prepared float32, shape (rows, dimension).
+        candidates: shape (queries, k or more); NO_ROW stands for none.
+        k: hits a query.
+        metric: how to compare, not by bits.
+    """
+    count, dimension = queries.shape
+    scores = np.empty(candidates.shape, np.float32)
+    work = faiss.fvec_L2sqr_by_idx if metric is Metric.L2 else faiss.fvec_inner_products_by_idx
+    work(
+        faiss.swig_ptr(scores),
+        faiss.swig_ptr(queries),
+        faiss.swig_ptr(rows),
+        faiss.swig_ptr(candidates),
+        dimension,
+        count,
+        candidates.shape[1],
+    )
+    keys = np.where(candidates == NO_ROW, np.float32(np.inf), -scores if metric.larger_is_closer else scores)
+    order = np.argsort(keys, axis=1, kind="stable")[:, :k]
+    return Hits(np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1))
+
+
+def _fewest_bits(queries: Vectors, rows: Vectors, offsets: Offsets, selector: object) -> Scores:
+    count, k = offsets.shape
+    differing = np.empty((count, k), np.int32)
+    heap = faiss.int_maxheap_array_t()
+    heap.nh, heap.k = count, k
+    heap.ids, heap.val = faiss.swig_ptr(offsets), faiss.swig_ptr(differing)
+    faiss.hammings_knn_hc(
+        heap, faiss.swig_ptr(queries), faiss.swig_ptr(rows), len(rows), queries.shape[1], 1, faiss.EXACT_TOPK, selector
+    )
+    return differing.astype(np.float32)

@@ -7,59 +7,76 @@ from typing import Any
 
 import numpy as np
 
-from picoseek_search.segment.arrays import Vectors
+from picoseek_search.segment.arrays import Offsets, Vectors
 from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.build import build_index
 from picoseek_search.segment.faiss_binding import faiss
+from picoseek_search.segment.full_vectors import FullVectors
 from picoseek_search.segment.hits import NO_ROW, Hits
-from picoseek_search.segment.index_kind import IndexKind
+from picoseek_search.segment.index_kind import IndexKind, Structure
 from picoseek_search.segment.metric import Metric
-from picoseek_search.segment.scan import nearest
+from picoseek_search.segment.rows import rows_of, storage_of
+from picoseek_search.segment.scan import nearest_of
 from picoseek_search.segment.segment import SearchOptions
 
-EXACT_BELOW_ROWS = 2048
-"""With fewer selected rows all of them are compared: 0.1 ms for 1,000 of 512 components, as much as a graph search."""
-EXACT_BELOW_SHARE = 0.1
-"""With a smaller selected share all selected rows are compared: a graph search finds .89 at this share, .57 at 0.02."""
 WIDEN_BELOW_SHARE = 0.3
-"""With a smaller selected share the candidate list grows in proportion; that keeps recall above .95."""
-_ROWS_BETWEEN_CHECKS = 2048
+"""With a smaller selected share a search looks farther in proportion; that keeps recall above .95."""
+MOST_CANDIDATES = 16384
+"""Candidates of a query that are compared in full, whatever is asked for: all of them are in memory at once."""
+_ID_BYTES = 8
+_FLOAT_BYTES = 4
 
 
 class SealedSegment:
     """A Faiss index that is complete. It is never changed, so any number of searches may use it at once."""
 
-    def __init__(self, index: Any, kind: IndexKind, metric: Metric) -> None:
-        """Take over an index of that kind whose rows are prepared vectors."""
+    def __init__(self, index: Any, kind: IndexKind, metric: Metric, full: FullVectors | None = None) -> None:
+        """Take over an index whose rows are prepared vectors.
+
+        Args:
+            index: the index.
+            kind: what it was built as.
+            metric: how it compares.
+            full: its vectors if it is compressed, else None.
+        """
         self._index = index
         self._index_kind = kind
         self._metric = metric
-        flat = index if kind.is_exact else faiss.downcast_index(index.storage)
-        # A view of the index's own memory, which lives as long as the index.
-        self._vectors: Vectors = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
+        self._full = full
+        self._rows = rows_of(index, kind, metric, full)
 
     @classmethod
     def build(
-        cls, vectors: Vectors, kind: IndexKind, metric: Metric, check: Callable[[], None] = lambda: None
+        cls,
+        vectors: Vectors | FullVectors,
+        kind: IndexKind,
+        metric: Metric,
+        check: Callable[[], None] = lambda: None,
     ) -> SealedSegment:
-        """Index prepared vectors, shape (rows, dimension), at least one row. Releases the GIL; may take minutes.
+        """Index prepared vectors. Releases the GIL; may take minutes.
 
-        `check` is called now and then; an exception that it raises ends the building.
+        Args:
+            vectors: at least one row, and enough to train the kind; in a file if it is compressed.
+            kind: what to build.
+            metric: how to compare.
+            check: called now and then; an exception that it raises ends the building.
         """
-        dimension = vectors.shape[1]
-        if kind.links is None:
-            index = faiss.IndexFlat(dimension, metric.faiss_code)
-        else:
-            index = faiss.IndexHNSWFlat(dimension, kind.links, metric.faiss_code)
-            index.hnsw.efConstruction = kind.ef_construction
-        for start in range(0, len(vectors), _ROWS_BETWEEN_CHECKS):
-            check()
-            index.add(vectors[start : start + _ROWS_BETWEEN_CHECKS])
-        return cls(index, kind, metric)
+        full = vectors if isinstance(vectors, FullVectors) else None
+        rows = vectors.rows if isinstance(vectors, FullVectors) else vectors
+        if kind.is_compressed and full is None:
+            raise TypeError("a compressed index needs its full vectors in a file")
+        dimension = rows.shape[1] * (8 if metric.is_binary else 1)
+        return cls(build_index(rows, kind, dimension, metric, check), kind, metric, full)
 
     @property
     def index(self) -> Any:
         """The Faiss index, to be read only."""
         return self._index
+
+    @property
+    def full_vectors(self) -> FullVectors | None:
+        """The file of its vectors, if it is compressed."""
+        return self._full
 
     @property
     def kind(self) -> str:
@@ -72,37 +89,67 @@ class SealedSegment:
         return self._index_kind
 
     @property
+    def metric(self) -> Metric:
+        """How it compares."""
+        return self._metric
+
+    @property
     def length(self) -> int:
         """Rows in it."""
-        return len(self._vectors)
+        return int(self._index.ntotal)
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of vectors and links, estimated."""
-        links = 0 if self._index_kind.links is None else self.length * (2 * self._index_kind.links * 4 + 16)
-        return self._vectors.nbytes + links
+        """Memory of codes, links, cells and centroids, estimated; without mapped files."""
+        kind, index = self._index_kind, self._index
+        a_row = storage_of(index, kind).code_size
+        if kind.structure is Structure.GRAPH:
+            a_row += 2 * kind.links * 4 + 16
+        elif kind.structure is Structure.CELLS:
+            a_row += _ID_BYTES if kind.is_compressed else 2 * _ID_BYTES
+        centroids = kind.cells + (1 << kind.pq_bits if kind.pq_parts else 0)
+        return self.length * int(a_row) + centroids * int(index.d) * _FLOAT_BYTES
 
     def search(self, queries: Vectors, options: SearchOptions, selected: Bitmap) -> Hits:
         """See Segment.search."""
         if options.exact or self._index_kind.is_exact or self._too_few(selected, options.k):
-            return nearest(queries, self._vectors, options.k, self._metric, selected)
+            return self._rows.nearest(queries, options.k, selected)
         k = min(options.k, selected.count)
-        selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
-        parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=self._candidates(options.ef, k, selected))
-        scores, offsets = self._index.search(queries, k, params=parameters)
-        starved = np.flatnonzero((offsets == NO_ROW).any(axis=1))
+        hits = self._approximate(queries, options, k, selected)
+        starved = np.flatnonzero((hits.offsets == NO_ROW).any(axis=1))
         if len(starved):
-            found = nearest(np.ascontiguousarray(queries[starved]), self._vectors, k, self._metric, selected)
-            scores[starved], offsets[starved] = found.scores, found.offsets
-        return Hits(scores, offsets)
+            found = self._rows.nearest(np.ascontiguousarray(queries[starved]), k, selected)
+            hits.scores[starved], hits.offsets[starved] = found.scores, found.offsets
+        return hits
 
-    def vectors(self, selected: Bitmap) -> Vectors:
+    def vectors(self, offsets: Offsets) -> Vectors:
         """See Segment.vectors."""
-        return self._vectors[selected.offsets()]
+        return self._rows.take(offsets)
+
+    def _approximate(self, queries: Vectors, options: SearchOptions, k: int, selected: Bitmap) -> Hits:
+        kind = self._index_kind
+        if self._full is None:
+            scores, offsets = self._index.search(queries, k, params=self._parameters(options, k, selected))
+            return Hits(scores.astype(np.float32, copy=False), offsets)
+        wanted = k * (options.rerank or kind.candidates_a_hit)
+        candidates = min(max(k, min(wanted, MOST_CANDIDATES)), selected.count)
+        _, offsets = self._index.search(queries, candidates, params=self._parameters(options, candidates, selected))
+        return nearest_of(queries, self._full.rows, offsets, k, self._metric)
+
+    def _parameters(self, options: SearchOptions, candidates: int, selected: Bitmap) -> Any:
+        kind = self._index_kind
+        selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
+        widening = max(1.0, WIDEN_BELOW_SHARE * self.length / selected.count)
+        match kind.structure:
+            case Structure.GRAPH:
+                length = round(max(options.ef, candidates) * widening)
+                return faiss.SearchParametersHNSW(sel=selector, efSearch=length)
+            case Structure.CELLS:
+                cells = round(kind.visited_cells(options.nprobe) * widening)
+                return faiss.SearchParametersIVF(sel=selector, nprobe=min(cells, kind.cells))
+            case Structure.SCAN:
+                return faiss.SearchParameters(sel=selector)
 
     def _too_few(self, selected: Bitmap, k: int) -> bool:
-        return selected.count <= max(EXACT_BELOW_ROWS, 4 * k, EXACT_BELOW_SHARE * self.length)
-
-    def _candidates(self, ef: int, k: int, selected: Bitmap) -> int:
-        share = selected.count / self.length
-        return round(max(ef, k) * max(1.0, WIDEN_BELOW_SHARE / share))
+        below = self._index_kind.exact_below
+        return selected.count <= max(below.rows, 4 * k, below.share * self.length)

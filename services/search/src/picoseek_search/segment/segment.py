@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from picoseek_search.segment.arrays import Vectors
+from picoseek_search.segment.arrays import Offsets, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.hits import Hits
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How far a search looks."""
+    """How far a search looks; what does not fit the index is passed over."""
 
     k: int
     """Hits a query, at least 1."""
@@ -20,6 +20,10 @@ class SearchOptions:
     """Compare with every selected row."""
     ef: int = 64
     """HNSW: length of the candidate list."""
+    nprobe: int = 0
+    """IVF: cells that are visited; 0: chosen by the number of cells."""
+    rerank: int = 0
+    """SQ8 and PQ: candidates a hit that are compared in full; 0: chosen by the kind of code."""
 
 
 class Segment(Protocol):
@@ -39,12 +43,12 @@ class Segment(Protocol):
         """Find the nearest selected rows: exactly min(k, selected rows) hits a query.
 
         Args:
-            queries: prepared, shape (queries, dimension).
+            queries: prepared, shape (queries, columns).
             options: how far to look.
             selected: rows that may be hits; rows from `selected.length` on do not take part.
         """
         ...
 
-    def vectors(self, selected: Bitmap) -> Vectors:
-        """Return copies of the selected rows' prepared vectors, in the order of the rows."""
+    def vectors(self, offsets: Offsets) -> Vectors:
+        """Return copies of some rows' prepared vectors, in the order of the offsets."""
         ...

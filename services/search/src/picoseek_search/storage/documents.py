@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import google_crc32c
 import numpy as np
@@ -50,6 +51,9 @@ RowNumbers = NDArray[np.int64]
 
 VectorChecksums = NDArray[np.int64]
 """CRC-32C of vectors."""
+
+Names: TypeAlias = NDArray[np.object_]
+"""Strings, one a row."""
 
 _IDS_A_STATEMENT = 500
 _COLUMNS = "checksum, row, id, item, sequence, labels, attributes, body"
@@ -103,9 +107,9 @@ class RowDirectory:
     """Numbers."""
     vector_checksums: VectorChecksums
     """CRC-32C of their vectors."""
-    ids: list[str]
+    ids: Names
     """Document ids."""
-    items: list[str]
+    items: Names
     """Items; the very object of `ids` where the item is the id."""
 
 
@@ -175,10 +179,12 @@ class DocumentWriter:
         for name in ("id", "item", "vector"):
             body.ClearField(name)
         content = body.SerializeToString(deterministic=True)
-        item = document.item or document.id
+        id_ = document.id
+        # One string for both: there are as many of them in memory as there are documents.
+        item = id_ if document.item in ("", id_) else document.item
         labels = json.dumps(list(document.labels), ensure_ascii=False)
         attributes = json.dumps(_attributes(document), ensure_ascii=False)
-        stored = StoredRow(row, document.id, item, vector, google_crc32c.value(vector))
+        stored = StoredRow(row, id_, item, vector, google_crc32c.value(vector))
         self._connection.execute(
             "INSERT INTO documents"
             " (row, shard, id, item, sequence, vector_checksum, checksum, labels, attributes, body)"
@@ -273,7 +279,12 @@ class DocumentReader:
             checksums.append(vector_checksum)
             ids.append(id_)
             items.append(id_ if item == id_ else item)
-        return RowDirectory(np.array(rows, np.int64), np.array(checksums, np.int64), ids, items)
+        return RowDirectory(
+            np.array(rows, np.int64),
+            np.array(checksums, np.int64),
+            np.array(ids, np.object_),
+            np.array(items, np.object_),
+        )
 
     def vector(self, row: int) -> bytes:
         """Return one version's vector.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from google.protobuf import timestamp_pb2
 from picoseek_protos.v1 import collection_pb2
 
-from picoseek_search.storage.filter_syntax import Comparison, Condition, FilterError, Not, parse
+from picoseek_search.storage.filter_syntax import Comparison, Condition, FilterError, Membership, Not, parse
 
 Schema: TypeAlias = Mapping[str, int]
 """AttributeType of each attribute, by name."""
@@ -56,52 +56,69 @@ def timestamp_text(value: timestamp_pb2.Timestamp) -> str:
 def _condition(condition: Condition, schema: Schema) -> SqlCondition:
     if isinstance(condition, Comparison):
         return _comparison(condition, schema)
+    if isinstance(condition, Membership):
+        return _membership(condition, schema)
     if isinstance(condition, Not):
         operand = _condition(condition.operand, schema)
         return SqlCondition(f"NOT {operand.text}", operand.parameters)
-    operands = [_condition(operand, schema) for operand in condition.operands]
+    return _joined(condition.operator, [_condition(operand, schema) for operand in condition.operands])
+
+
+def _joined(operator: str, operands: Sequence[SqlCondition]) -> SqlCondition:
     return SqlCondition(
-        "(" + f" {condition.operator} ".join(operand.text for operand in operands) + ")",
+        "(" + f" {operator} ".join(operand.text for operand in operands) + ")",
         tuple(parameter for operand in operands for parameter in operand.parameters),
     )
 
 
-def _comparison(comparison: Comparison, schema: Schema) -> SqlCondition:
-    field = comparison.field
+def _membership(condition: Membership, schema: Schema) -> SqlCondition:
+    tests = [_comparison(choice, schema) for choice in condition.choices if choice.prefix]
+    whole = [choice for choice in condition.choices if not choice.prefix]
+    if whole:
+        tests.append(_comparison(whole[0], schema, [choice.value for choice in whole[1:]]))
+    return _joined("OR", tests)
+
+
+def _comparison(comparison: Comparison, schema: Schema, more: Sequence[str] = ()) -> SqlCondition:
+    """Compile a comparison; with `more` values, an equality that any of them may meet."""
+    field, texts = comparison.field, [comparison.value, *more]
     if field in ("id", "item"):
-        return _scalar(field, comparison, comparison.value)
+        return _scalar(field, comparison, texts)
     if field == "labels":
-        return _list("labels", comparison)
+        return _list("labels", comparison, texts)
     name = field.removeprefix("attributes.")
     if name not in schema:
         known = ", ".join(sorted(schema)) or "none"
         raise FilterError(f"the collection's schema has no attribute {name!r}; it has: {known}")
     column, kind = f"json_extract(attributes, '$.{name}')", schema[name]
     if kind == collection_pb2.ATTRIBUTE_TYPE_STRING_LIST:
-        return _list(column, comparison)
+        return _list(column, comparison, texts)
     if comparison.asks_presence:
         return SqlCondition(f"({column} IS NOT NULL)", ())
     if comparison.prefix and kind != collection_pb2.ATTRIBUTE_TYPE_STRING:
         raise FilterError(f"{field} holds no text, so * does not go with it")
-    return _scalar(column, comparison, _typed(field, comparison.value, kind))
+    return _scalar(column, comparison, [_typed(field, text, kind) for text in texts])
 
 
-def _scalar(column: str, comparison: Comparison, value: Value) -> SqlCondition:
-    parameters: tuple[Value, ...]
+def _scalar(column: str, comparison: Comparison, values: Sequence[Value]) -> SqlCondition:
+    parameters = tuple(values)
     if comparison.prefix:
         text, parameters = f"substr({column}, 1, ?) = ?", (len(comparison.value), comparison.value)
+    elif len(values) > 1:
+        # One test of a list instead of many tests: SQLite bounds how deep conditions are nested.
+        text = f"{column} IN ({', '.join('?' * len(values))})"
     else:
         operator = comparison.operator if comparison.operator[0] in "<>" else "="
-        text, parameters = f"{column} {operator} ?", (value,)
+        text = f"{column} {operator} ?"
     # What is missing is NULL, and NULL is neither true nor false.
     known = f"coalesce({text}, 0)"
     return SqlCondition(f"(NOT {known})" if comparison.operator == "!=" else known, parameters)
 
 
-def _list(column: str, comparison: Comparison) -> SqlCondition:
+def _list(column: str, comparison: Comparison, texts: Sequence[str]) -> SqlCondition:
     if comparison.operator in ("<", "<=", ">", ">="):
         raise FilterError(f"{comparison.field} holds several texts; use =, != or :")
-    element = _scalar("value", Comparison(comparison.field, "=", comparison.value, comparison.prefix), comparison.value)
+    element = _scalar("value", Comparison(comparison.field, "=", comparison.value, comparison.prefix), texts)
     text = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE {element.text})"
     return SqlCondition(f"(NOT {text})" if comparison.operator == "!=" else text, element.parameters)
 

@@ -3,8 +3,9 @@
     item = "sku-7" AND (labels:"red shoe" OR attributes.price < 20) AND NOT id = "draft-*"
 
 Fields are `id`, `item`, `labels` and `attributes.NAME`; operators `=`, `!=`, `<`, `<=`, `>`, `>=` and `:` (has).
-A `*` at the end of a text matches any rest; `FIELD:*` asks whether there is a value. AND and OR are mixed with
-parentheses only, since AIP-160 and most other languages disagree about which binds tighter.
+`FIELD IN (a, "b", "c*")`, which AIP-160 has not, is met when `FIELD =` one of them is. A `*` at the end of a text
+matches any rest; `FIELD:*` asks whether there is a value. AND and OR are mixed with parentheses only, since AIP-160 and
+most other languages disagree about which binds tighter.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ _TOKEN = re.compile(
         (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
       | (?P<operator><=|>=|!=|[=<>:()])
       | (?P<word>[^\s"'()=<>!:]+)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_LIST_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+      | (?P<operator>[(),])
+      | (?P<word>[^\s"'(),]+)
     )""",
     re.VERBOSE | re.DOTALL,
 )
@@ -54,6 +63,16 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """A field compared with several values, one of which must be there."""
+
+    field: str
+    """See Comparison.field."""
+    choices: tuple[Comparison, ...]
+    """At least one, all with "="."""
+
+
+@dataclass(frozen=True)
 class Not:
     """The opposite of a condition."""
 
@@ -69,7 +88,7 @@ class Junction:
     operands: tuple[Condition, ...]
 
 
-Condition: TypeAlias = Comparison | Not | Junction
+Condition: TypeAlias = Comparison | Membership | Not | Junction
 
 
 def parse(text: str) -> Condition:
@@ -89,12 +108,14 @@ def parse(text: str) -> Condition:
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     tokens: list[tuple[str, str]] = []
-    place, text = 0, text.rstrip()
+    place, text, in_list = 0, text.rstrip(), False
     while place < len(text):
-        match = _TOKEN.match(text, place)
+        match = (_LIST_TOKEN if in_list else _TOKEN).match(text, place)
         if match is None:
             raise FilterError(f"cannot read {text[place : place + 20]!r}; texts with signs in them need quotes")
         kind = str(match.lastgroup)
+        if kind == "operator" and match[kind] in "()":
+            in_list = match[kind] == "(" and tokens[-1:] == [("word", "IN")]
         tokens.append((kind, match[kind]))
         place = match.end()
     return tokens
@@ -138,12 +159,29 @@ class _Parser:
         if kind != "word" or not _FIELD.fullmatch(token):
             raise FilterError(f"{token!r} is no field; fields are id, item, labels and attributes.NAME")
         operator = self._next()[1]
-        if operator not in _COMPARISONS:
-            raise FilterError(f"{token} is followed by {operator!r} instead of one of = != < <= > >= :")
+        if operator not in _COMPARISONS and operator != "IN":
+            raise FilterError(f"{token} is followed by {operator!r} instead of one of = != < <= > >= : IN")
+        self._count()
+        return self._membership(token) if operator == "IN" else _comparison(token, operator, *self._next())
+
+    def _membership(self, field: str) -> Membership:
+        if self._next() != ("operator", "("):
+            raise FilterError(f'{field} IN is followed by a list like (a, "b")')
+        choices: list[Comparison] = []
+        while True:
+            choices.append(_comparison(field, "=", *self._next()))
+            if choices[-1].prefix:
+                self._count()
+            found = self._next()
+            if found == ("operator", ")"):
+                return Membership(field, tuple(choices))
+            if found != ("operator", ","):
+                raise FilterError(f"the list of {field} IN has {found[1]!r} where a comma or ) belongs")
+
+    def _count(self) -> None:
         self._comparisons += 1
         if self._comparisons > MAX_COMPARISONS:
             raise FilterError(f"it has more than {MAX_COMPARISONS} comparisons")
-        return _comparison(token, operator, *self._next())
 
     def _is_word(self, *words: str) -> bool:
         return self._place < len(self._tokens) and self._tokens[self._place] in [("word", word) for word in words]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from picoseek_chassis import errors
 
@@ -60,15 +60,24 @@ class Admission:
         Raises:
             ServiceError: OVERLOADED, or what the work raises.
         """
-        self._enter(units)
-        begun = time.monotonic()
+        over = self.admit(units)
         try:
             future = start()
         except BaseException:
-            self._leave(units)
+            over(False)
             raise
-        future.add_done_callback(lambda done: self._finished(done, units, begun))
+        future.add_done_callback(lambda done: over(not done.cancelled()))
         return await asyncio.wrap_future(future)
+
+    def admit(self, units: int) -> Callable[[bool], None]:
+        """Count work until what is returned is called, once, with whether the work was done or dropped.
+
+        Raises:
+            ServiceError: OVERLOADED.
+        """
+        self._enter(units)
+        begun = time.monotonic()
+        return lambda is_done: self._over(units, begun, is_done)
 
     def _enter(self, units: int) -> None:
         with self._lock:
@@ -84,14 +93,10 @@ class Admission:
                 )
             self._units += units
 
-    def _leave(self, units: int) -> None:
-        with self._lock:
-            self._units -= units
-
-    def _finished(self, done: Future[Any], units: int, begun: float) -> None:
+    def _over(self, units: int, begun: float, is_done: bool) -> None:
         with self._lock:
             # What was there while it waited went through in that time.
-            if not done.cancelled():
+            if is_done:
                 rate = (time.monotonic() - begun) / max(self._units, 1)
                 self._seconds_a_unit += _SMOOTHING * (rate - self._seconds_a_unit)
             self._units -= units

@@ -103,23 +103,23 @@ def check_documents(documents: Sequence[document_pb2.Document], specification: S
     for place, document in enumerate(documents):
         _check_document(f"documents[{place}]", document, specification)
     check_different("documents", [document.id for document in documents])
-    vectors = np.frombuffer(b"".join([document.vector for document in documents]), "<f4")
-    _check_values(vectors.reshape(len(documents), -1), specification.metric, "documents[{}].vector")
+    vectors = specification.metric.decode([document.vector for document in documents], specification.dimension)
+    _check_values(vectors, specification.metric, "documents[{}].vector")
 
 
 def check_queries(vectors: bytes, queries: int, specification: Specification) -> Vectors:
-    """Return the queries' vectors, shape (queries, dimension), or refuse them.
+    """Return the queries' vectors, shape (queries, columns), or refuse them.
 
     Raises:
         ServiceError: VECTOR_DIMENSION_MISMATCH or VECTOR_NOT_FINITE.
     """
-    expected = queries * specification.dimension * 4
+    expected = queries * _row_bytes(specification)
     if len(vectors) != expected:
         raise _dimension_mismatch(
-            f"vectors has {len(vectors)} bytes; {queries} queries of {specification.dimension} float32 are {expected}",
+            f"vectors has {len(vectors)} bytes; {queries} queries of {_layout(specification)} are {expected}",
             specification,
         )
-    values = np.frombuffer(vectors, "<f4").astype(np.float32, copy=False).reshape(queries, -1)
+    values = specification.metric.decode([vectors], specification.dimension)
     _check_values(values, specification.metric, "query {} of vectors")
     return values
 
@@ -127,10 +127,10 @@ def check_queries(vectors: bytes, queries: int, specification: Specification) ->
 def _check_document(field: str, document: document_pb2.Document, specification: Specification) -> None:
     check_id(f"{field}.id", document.id)
     _check_name(f"{field}.item", document.item)
-    expected = specification.dimension * 4
+    expected = _row_bytes(specification)
     if len(document.vector) != expected:
         raise _dimension_mismatch(
-            f"{field}.vector has {len(document.vector)} bytes; {specification.dimension} float32 are {expected}",
+            f"{field}.vector has {len(document.vector)} bytes; {_layout(specification)} are {expected}",
             specification,
         )
     if len(document.labels) > MAX_LABELS:
@@ -181,7 +181,17 @@ def _check_name(field: str, text: str) -> None:
         raise _document_invalid(field, "it holds a control character")
 
 
+def _row_bytes(specification: Specification) -> int:
+    return specification.metric.row_bytes(specification.dimension)
+
+
+def _layout(specification: Specification) -> str:
+    return f"{specification.dimension} {'packed bits' if specification.metric.is_binary else 'float32'}"
+
+
 def _check_values(vectors: Vectors, metric: Metric, field: str) -> None:
+    if metric.is_binary:
+        return
     wide = vectors.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         lengths = np.sqrt(np.einsum("rd,rd->r", wide, wide))

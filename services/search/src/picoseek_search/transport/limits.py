@@ -17,6 +17,8 @@ class Limits:
     """Hits a query."""
     max_hits: int
     """Queries times k in one search."""
+    max_stream_searches: int
+    """Searches under way of one stream."""
     max_documents: int
     """Documents or ids in one call."""
     max_message_bytes: int

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from picoseek_chassis import errors
@@ -12,8 +11,6 @@ from picoseek_protos.v1 import document_pb2, search_pb2, search_service_pb2_grpc
 
 from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.collection import Collection
-from picoseek_search.collection.search import Query
-from picoseek_search.collection.specification import MAX_EF
 from picoseek_search.collection.workers import Workers
 from picoseek_search.collection.write_queue import Write, WriteResult
 from picoseek_search.transport.admission import Admission
@@ -28,12 +25,13 @@ from picoseek_search.transport.document_checks import (
     check_different,
     check_documents,
     check_id,
-    check_queries,
     check_request_id,
     check_space,
 )
 from picoseek_search.transport.limits import Limits
 from picoseek_search.transport.page_token import decode_page_token, encode_page_token
+from picoseek_search.transport.search_calls import SearchCalls
+from picoseek_search.transport.search_stream import SearchStream
 
 _MAX_PAGE = 1000
 _DEFAULT_PAGE = 100
@@ -55,11 +53,21 @@ class Admissions:
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     """Checks calls, does their work in threads, and answers."""
 
-    def __init__(self, catalog: Catalog, workers: Workers, limits: Limits, admissions: Admissions) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        workers: Workers,
+        limits: Limits,
+        admissions: Admissions,
+        draining: asyncio.Event,
+    ) -> None:
+        """Serve collections; `draining` is set when streams shall end."""
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
         self._admissions = admissions
+        self._draining = draining
+        self._searches = SearchCalls(catalog, workers, limits, admissions.searches)
 
     async def Upsert(self, request: search_pb2.UpsertRequest, context: Context) -> search_pb2.UpsertResponse:  # noqa: N802
         """See the contract."""
@@ -153,47 +161,18 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def Search(self, request: search_pb2.SearchRequest, context: Context) -> search_pb2.SearchResponse:  # noqa: N802
         """See the contract."""
-        arrived = time.monotonic_ns()
-        collection = self._catalog.get(request.collection)
-        self._check_search(request)
-        check_space(request.space, collection.specification)
-        await self._wait(collection, request, context)
+        return await self._searches.answer(request, deadline_of(context))
 
-        def search() -> search_pb2.SearchResponse:
-            return self._search(request, collection, arrived)
-
-        return await self._admissions.searches.run(self._workers.search, request.queries, deadline_of(context), search)
-
-    def _search(
-        self, request: search_pb2.SearchRequest, collection: Collection, arrived: int
-    ) -> search_pb2.SearchResponse:
-        specification = collection.specification
-        vectors = check_queries(request.vectors, request.queries, specification)
-        query = Query(
-            vectors=specification.metric.prepare(vectors),
-            k=request.k,
-            exact=request.params.exact or specification.exact,
-            ef=min(request.params.ef, MAX_EF) or specification.ef,
-            score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
-            max_per_item=request.max_per_item,
+    async def StreamSearch(  # noqa: N802
+        self, request_iterator: AsyncIterator[search_pb2.StreamSearchRequest], context: Context
+    ) -> AsyncIterator[search_pb2.StreamSearchResponse]:
+        """See the contract."""
+        deadline = deadline_of(context)
+        stream = SearchStream(
+            lambda request: self._searches.answer(request, deadline), self._limits.max_stream_searches, self._draining
         )
-        include = request.include if request.HasField("include") else None
-        answer = collection.search(query, request.filter, include)
-        response = search_pb2.SearchResponse(
-            ids=answer.found.ids,
-            items=answer.found.items,
-            scores=answer.found.scores.astype("<f4", copy=False).tobytes(),
-            offsets=answer.found.offsets,
-            documents=answer.documents,
-            revision=revision_message(answer.snapshot.revision),
-            index_generation=answer.snapshot.generation,
-            shards=search_pb2.ShardSummary(asked=1, answered=1),
-            larger_is_closer=specification.metric.larger_is_closer,
-        )
-        if include is not None:
-            self._limits.check_answer(response.ByteSize())
-        response.total_us = (time.monotonic_ns() - arrived) // 1000
-        return response
+        async for answer in stream.run(request_iterator):
+            yield answer
 
     async def _prepared(self, prepare: Callable[[], Write], context: Context) -> Write:
         return await self._admissions.writes.run(self._workers.write, 0, deadline_of(context), prepare)
@@ -204,7 +183,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def _wait(
         self,
         collection: Collection,
-        request: search_pb2.GetRequest | search_pb2.CountRequest | search_pb2.SearchRequest,
+        request: search_pb2.GetRequest | search_pb2.CountRequest,
         context: Context,
     ) -> None:
         if request.HasField("min_revision"):
@@ -216,23 +195,6 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         for place, id_ in enumerate(ids):
             check_id(f"ids[{place}]", id_)
         check_different("ids", ids)
-
-    def _check_search(self, request: search_pb2.SearchRequest) -> None:
-        self._limits.check_count("queries", request.queries, self._limits.max_queries)
-        if not 1 <= request.k <= self._limits.max_k:
-            raise errors.invalid_argument(
-                "K_OUT_OF_RANGE",
-                f"k is {request.k}; it must be 1 to {self._limits.max_k}",
-                k=str(request.k),
-                limit=str(self._limits.max_k),
-            )
-        self._limits.check_count("queries times k", request.queries * request.k, self._limits.max_hits)
-        if request.HasField("score_threshold") and math.isnan(request.score_threshold):
-            raise errors.invalid_argument("VECTOR_NOT_FINITE", "score_threshold is NaN; send a number or leave it out")
-        if request.HasField("false_accept_rate"):
-            raise errors.unimplemented(
-                "VERDICT_UNIMPLEMENTED", "verdicts are not served yet; leave false_accept_rate out"
-            )
 
 
 def _mask(request: search_pb2.GetRequest | search_pb2.ListRequest) -> document_pb2.DocumentMask:

@@ -1,0 +1,21 @@
+"""How the process gives memory back."""
+
+from __future__ import annotations
+
+import ctypes
+
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+_BYTES = 1 << 20
+
+
+def return_freed_memory() -> None:
+    """Have freed memory go back to the operating system, whatever the sizes; without effect where libc is not glibc.
+
+    By itself glibc raises the size from which blocks are mappings of their own to 32 MiB as soon as such blocks are
+    freed, and then keeps up to 64 MiB of them: after an index was built, as much as the vectors of a small collection.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, _BYTES)
+        mallopt(_TRIM_THRESHOLD, _BYTES)
