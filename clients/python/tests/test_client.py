@@ -13,6 +13,8 @@ import picoseek
 import pytest
 from fake_services import BAD, SPACE, FakeServices, refusal
 from google.rpc import status_pb2
+from picoseek.deadline import Deadline
+from picoseek.stranger_scores import measure_stranger_scores
 
 DOCUMENT = picoseek.Document("a", np.array([1, 0, 0, 0], dtype=np.float32), item="thing", labels=("Thing",))
 
@@ -97,6 +99,17 @@ async def test_a_recogniser_joins_both_services(services: FakeServices) -> None:
     assert known.best is not None and known.best.label == "Bee" and known.best.item == "bee"
     assert known.best.runner_up is not None and known.best.runner_up.score < known.threshold
     assert stranger.best is None and stranger.objects[0].label is None and stranger.objects[0].score is not None
+
+
+async def test_a_pair_that_is_mutually_nearest_is_one_sample_of_strangers(services: FakeServices) -> None:
+    vectors = {"ant": [1, 0, 0, 0], "bee": [0.8, 0.6, 0, 0], "cat": [0.1, 0, 0.995, 0]}
+    documents = [picoseek.Document(name, np.array(v, np.float32), item=name) for name, v in vectors.items()]
+    async with picoseek.AsyncClient(services.config) as client:
+        space = picoseek.EmbeddingSpace(SPACE.digest, 4)
+        await client.create_collection(picoseek.Collection("things", space))
+        await client.upsert("things", documents, space=SPACE.digest)
+        measured = await measure_stranger_scores(client, "things", space, Deadline.after(10.0))
+    np.testing.assert_allclose(np.sort(measured.scores), [0.1, 0.8], atol=1e-3)
 
 
 async def test_a_recogniser_has_one_deadline_for_both_services(services: FakeServices) -> None:

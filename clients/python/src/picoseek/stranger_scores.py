@@ -23,7 +23,10 @@ class StrangerScores:
     """Scores of references against the references of other items."""
 
     scores: NDArray[np.float64]
-    """[n], for each sampled reference the score of the nearest reference of another item."""
+    """[n], for each sampled reference the score of the nearest reference of another item.
+
+    Two references that are each other's nearest count once: their score is one sample, not two.
+    """
     self_score: float
     """Median score of a reference with itself."""
     larger_is_closer: bool
@@ -47,7 +50,7 @@ async def measure_stranger_scores(
         PicoSeekError: a call failed.
     """
     sampled = await _sample(client, gallery, deadline)
-    strangers: list[float] = []
+    strangers: dict[frozenset[str], float] = {}
     own: list[float] = []
     larger_is_closer = True
     for start in range(0, len(sampled), _BATCH):
@@ -73,9 +76,11 @@ async def measure_stranger_scores(
         for document, hits in zip(got.documents, found.hits, strict=True):
             item = document.item or document.id
             own += [hit.score for hit in hits if hit.item == item]
-            strangers += [hit.score for hit in hits if hit.item != item][:1]
+            other = next((hit for hit in hits if hit.item != item), None)
+            if other is not None:
+                strangers[frozenset((document.id, other.id))] = other.score
     return StrangerScores(
-        np.array(strangers), float(np.median(own)) if own else float(larger_is_closer), larger_is_closer
+        np.array(list(strangers.values())), float(np.median(own)) if own else float(larger_is_closer), larger_is_closer
     )
 
 

@@ -1,9 +1,9 @@
 """From which score on an item is the answer: derived from the gallery alone.
 
 A reference whose own item is taken out of the gallery is a stranger to the rest. The score of its nearest reference of
-another item is therefore a sample of what strangers score. With m the median of these scores, s their spread (1.4826
-times the median absolute deviation, the standard deviation if they were normal), q their 95 % quantile and e the score
-of a vector with itself:
+another item is therefore a sample of what strangers score; two references that are each other's nearest give one
+sample. With m the median of these scores, s their spread (1.4826 times the median absolute deviation, the standard
+deviation if they were normal), q their 95 % quantile and e the score of a vector with itself:
 
     threshold = min(m + 2.7 s, q + (e - q) / 8)
 
