@@ -12,7 +12,7 @@ PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
 OURS := picoseek picoseek-bundle picoseek-chassis picoseek-detect-embed picoseek-protos picoseek-search picoseek-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench proto lock clean
+.PHONY: help demo test test-fast lint format golden bench model-card proto lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -83,6 +83,10 @@ golden: $(VENV)/.dev ## Compare networks and pipeline with recorded ones (GOLDEN
 bench: $(VENV)/.dev ## Measure speed and memory
 	@$(BIN)/python services/detect_embed/benchmarks/serving_against_bare_engine.py
 	@$(BIN)/python services/search/benchmarks/search_over_grpc.py
+
+model-card: $(VENV)/.dev ## Measure the models through the services (DATA=<folder of the public sets>, BUNDLE=<bundle>)
+	@test -n "$(DATA)" || { echo "say where the public sets are: make model-card DATA=<folder>" >&2; exit 2; }
+	@$(BIN)/python -m picoseek_training.model_card --data "$(DATA)" $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 .venv-proto/.done: constraints/proto.txt | $(UV)
 	@$(PYTHON) -m venv .venv-proto

@@ -62,8 +62,9 @@ def test_the_model_card_and_the_manifest_carry_the_measured_figures(detector, tm
     config = load_config(recipe)
     config = replace(config, size=SIZE, bundle=replace(config.bundle, model_card=card))
     bundle = export_trained(
-        config, detector, {"raccoon/test": DetectionMetrics(0.4, 0.71234, 0.6, 0.8)}, tmp_path / "bundle"
+        config, detector, {"raccoon/test": DetectionMetrics(0.4, 0.71234, 0.6, 0.8)}, "a command", tmp_path / "bundle"
     )
+    assert bundle.manifest.recipe == "a command"
     figures = {entry.metric: entry.value for entry in bundle.manifest.accuracy}
     assert figures["ap50"] == 0.7123
     assert "| raccoon/test | 0.400 | 0.712 | 0.600 | 0.800 |" in (bundle.folder / "MODEL_CARD.md").read_text()
@@ -75,6 +76,15 @@ def test_logistic_regression_recovers_the_weights_of_soft_targets():
     weights = np.array([1.0, -2.0, 0.5, -1.0])
     targets = 1 / (1 + np.exp(-(features @ weights[:3] + weights[3])))
     np.testing.assert_allclose(fit_logistic(features, targets), weights, atol=1e-3)
+
+
+def test_logistic_regression_finds_a_rare_sign_of_objects():
+    features = np.zeros((1000, 1))
+    features[:10] = 1.0
+    targets = np.where(features[:, 0] > 0, 0.9, 0.001)
+    weights = fit_logistic(features, targets)
+    predicted = 1 / (1 + np.exp(-(features @ weights[:-1] + weights[-1])))
+    np.testing.assert_allclose(predicted, targets, atol=1e-3)
 
 
 def test_one_class_follows_the_best_of_many():

@@ -34,10 +34,11 @@ def annotation(picture, box, **more):
     return {"id": 1, "image_id": picture, "category_id": 7, "bbox": box, **more}
 
 
-def test_coco_boxes_become_corners_and_crowds_are_left_out(tmp_path, images):
+def test_coco_boxes_become_corners_and_crowds_stand_apart(tmp_path, images):
     file = write_coco(tmp_path / "set.json", [annotation(1, [2, 3, 10, 20]), annotation(1, [0, 0, 5, 5], iscrowd=1)])
     pictures = read_coco(file, images)
     np.testing.assert_array_equal(pictures[1].boxes, [[2, 3, 12, 23]])
+    np.testing.assert_array_equal(pictures[1].ignored, [[0, 0, 5, 5]])
     assert pictures[0].boxes.shape == (0, 4)
 
 

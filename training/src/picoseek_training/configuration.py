@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from picoseek_training.overrides import Override, apply_override, read_override
 
 STRICT = ConfigDict(extra="forbid")
 """`__pydantic_config__` of every class of a configuration: a misspelt key is an error and not a default."""
@@ -14,20 +17,39 @@ STRICT = ConfigDict(extra="forbid")
 _Configuration = TypeVar("_Configuration")
 
 
-def read_configuration(kind: type[_Configuration], path: Path) -> _Configuration:
+def read_configuration(kind: type[_Configuration], path: Path | None, overrides: Sequence[str] = ()) -> _Configuration:
     """Read a YAML file as a configuration; relative paths in it are relative to the working directory.
+
+    Args:
+        kind: The dataclass to make.
+        path: The file; None starts with nothing, so that the overrides say everything.
+        overrides: Changes `key.sub=value`, made before the configuration is checked; see `read_override`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is no YAML, or a key is unknown, missing or of the wrong type; the message names it.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
+    changes = [read_override(text) for text in overrides]
+    document = None if path is None else _read_yaml(path)
+    for change in changes:
+        document = apply_override({} if document is None else document, change)
     try:
         return TypeAdapter(kind).validate_python(document)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise ValueError(f"{path}: {key}: {first['msg']}") from error
+        parts = tuple(str(part) for part in first["loc"])
+        key = ".".join(parts) or "the document"
+        raise ValueError(f"{_place(path, parts, changes)}: {key}: {first['msg']}") from error
+
+
+def _read_yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
+
+
+def _place(path: Path | None, parts: tuple[str, ...], changes: Sequence[Override]) -> str:
+    """Where a key was said."""
+    said_by_override = any(parts[: len(change.key)] == change.key for change in changes)
+    return "--set" if path is None or said_by_override else str(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from picoseek_training.data.retrieval_sets import Example
+from picoseek_training.data.example import Example
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from picoseek_bundle import decode_picture
 
-from picoseek_training.data.retrieval_sets import Example
+from picoseek_training.data.example import Example
+from picoseek_training.data.picture_file import read_picture
 
 
 def stored_examples(examples: Sequence[Example], side: int, folder: Path) -> NDArray[np.uint8]:
@@ -41,7 +41,7 @@ def stored_examples(examples: Sequence[Example], side: int, folder: Path) -> NDA
 
 def read_square(example: Example, side: int) -> NDArray[np.uint8]:
     """Decode one example and stretch it (ratio not kept) to [side, side, 3] RGB."""
-    picture = decode_picture(example.path.read_bytes())
+    picture = read_picture(example.path)
     if example.box is not None:
         x1, y1, x2, y2 = example.box
         picture = picture[y1:y2, x1:x2]

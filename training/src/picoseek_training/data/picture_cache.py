@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from picoseek_bundle.decode import decode_picture
 from picoseek_bundle.preprocess import Preprocessor
+
+from picoseek_training.data.picture_file import read_picture
 
 _WORKERS = 2
 
@@ -43,7 +44,7 @@ def _write(paths: Sequence[Path], preprocessor: Preprocessor, file: Path) -> Non
     pictures = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(len(paths), height, width, 3))
 
     def load(index: int) -> None:
-        pictures[index] = preprocessor.resize(decode_picture(paths[index].read_bytes()))
+        pictures[index] = preprocessor.resize(read_picture(paths[index]))
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         for _ in pool.map(load, range(len(paths))):

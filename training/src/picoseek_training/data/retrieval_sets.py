@@ -1,67 +1,63 @@
-"""The free sets of `shared/data` as labelled examples for training, and all public sets as galleries and queries."""
+"""Sets by name: the free public ones and a user's own for training, all of them as galleries and queries."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from picoseek_training.data.coco import read_coco
+from picoseek_training.data.example import Example, RetrievalTask
+from picoseek_training.data.own_sets import is_own_set, is_own_task, read_own_set, read_own_task
+
+__all__ = ["RETRIEVAL_TASKS", "Example", "RetrievalTask", "retrieval_tasks", "training_examples"]
 
 EMOJI_VENDORS = ("fluent", "google", "twitter")
 EMOJI_TEST_CODES = 618
 _SMALLEST_CROP = 40
 
 
-@dataclass(frozen=True)
-class Example:
-    """A picture, or a region of one."""
-
-    path: Path
-    """Encoded file."""
-    domain: str
-    """Name of the set; labels are compared within a domain only."""
-    label: str | None = None
-    """Class or identity; None for pictures that only a teacher describes."""
-    box: tuple[int, int, int, int] | None = None
-    """x1, y1, x2, y2 in pixels of the upright file; None takes the whole picture."""
-
-
-@dataclass(frozen=True)
-class RetrievalTask:
-    """Queries whose label is looked up among the nearest gallery pictures."""
-
-    name: str
-    gallery: tuple[Example, ...]
-    queries: tuple[Example, ...]
-
-
 def training_examples(root: Path, sets: tuple[str, ...]) -> list[Example]:
-    """Read the named sets under `root` in a fixed order.
+    """Read the named sets in a fixed order.
+
+    Args:
+        root: folder of the public sets.
+        sets: names of public sets, or own ones as `own_sets` writes them.
 
     Raises:
-        ValueError: a set is unknown or not licensed for training.
+        ValueError: a set is unknown or not licensed for training, or an own set cannot be read.
         FileNotFoundError: a set is missing on disk.
     """
-    unknown = [name for name in sets if name not in _TRAINING_SETS]
+    unknown = [name for name in sets if name not in _TRAINING_SETS and not is_own_set(name)]
     if unknown:
-        raise ValueError(f"no training sets: {unknown}; known: {sorted(_TRAINING_SETS)}")
-    return [example for name in sets for example in _TRAINING_SETS[name](root)]
+        raise ValueError(
+            f"no training sets: {unknown}; known: {sorted(_TRAINING_SETS)}, and own ones: `folder:PATH`, `labels:FILE`"
+        )
+    return [
+        example for name in sets for example in (read_own_set(name) if is_own_set(name) else _TRAINING_SETS[name](root))
+    ]
 
 
 def retrieval_tasks(root: Path, names: tuple[str, ...]) -> list[RetrievalTask]:
     """Read the named evaluation tasks.
 
+    Args:
+        root: folder of the public sets.
+        names: names of public tasks, or own ones as `own_sets` writes them.
+
     Raises:
-        ValueError: a task is unknown.
+        ValueError: a task is unknown, or an own set cannot be read.
         FileNotFoundError: a set is missing on disk.
     """
-    unknown = [name for name in names if name not in _TASKS]
+    unknown = [name for name in names if name not in _TASKS and not is_own_task(name)]
     if unknown:
-        raise ValueError(f"no retrieval tasks: {unknown}; known: {sorted(_TASKS)}")
-    return [RetrievalTask(name, *(tuple(side(root)) for side in _TASKS[name])) for name in names]
+        raise ValueError(f"no retrieval tasks: {unknown}; known: {sorted(_TASKS)}, and own ones: `SET -> SET`")
+    return [read_own_task(name) if is_own_task(name) else _public_task(root, name) for name in names]
+
+
+def _public_task(root: Path, name: str) -> RetrievalTask:
+    return RetrievalTask(name, *(tuple(side(root)) for side in _TASKS[name]))
 
 
 def _grocery(root: Path, split: str) -> Iterator[Example]:
@@ -145,3 +141,6 @@ _TASKS: dict[str, tuple[_Side, _Side]] = {
         lambda r: _class_folders(r / "logos/query", "logos"),
     ),
 }
+
+RETRIEVAL_TASKS: tuple[str, ...] = tuple(_TASKS)
+"""Names of all tasks."""

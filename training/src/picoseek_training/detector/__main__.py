@@ -11,12 +11,10 @@ import cv2
 from picoseek_bundle.errors import BundleError
 
 from picoseek_training.detector.config import DetectorTrainingConfig, load_config
-from picoseek_training.detector.evaluation import evaluate
 from picoseek_training.detector.export import export_trained
-from picoseek_training.detector.preparation import START, prepare
-from picoseek_training.detector.training import LAST, DetectorTraining
-from picoseek_training.detector.weights import load_averaged
-from picoseek_training.evaluation.coco_ap import DetectionMetrics
+from picoseek_training.detector.measurement import measure, trained_detector
+from picoseek_training.detector.preparation import prepare
+from picoseek_training.detector.training import DetectorTraining
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_config(options.config)
         if options.evaluate or options.export:
-            _measure(config, options.checkpoint or config.output / LAST, options.export)
+            _measure(config, options.config, options.checkpoint, options.export)
         else:
             DetectorTraining(config, *prepare(config)).run()
     except (FileNotFoundError, ValueError, FloatingPointError, BundleError) as error:
@@ -41,15 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _measure(config: DetectorTrainingConfig, checkpoint: Path, target: Path | None) -> None:
-    detector = load_averaged(checkpoint, config.output / START, config.bundle.start_share)
-    measured: dict[str, DetectionMetrics] = {}
-    for data in config.evaluation:
-        measured[data.name] = evaluate(detector, data, config.size, config.output / "cache")
-        values = (f"{name}={value:.3f}" for name, value in asdict(measured[data.name]).items())
-        print(data.name, *values, flush=True)
+def _measure(config: DetectorTrainingConfig, recipe: Path, checkpoint: Path | None, target: Path | None) -> None:
+    detector = trained_detector(config, checkpoint)
+    measured = measure(config, detector)
+    for name, metrics in measured.items():
+        print(name, *(f"{key}={value:.3f}" for key, value in asdict(metrics).items()), flush=True)
     if target is not None:
-        written = export_trained(config, detector, measured, target)
+        command = f"python -m picoseek_training.detector --config {recipe}"
+        written = export_trained(config, detector, measured, command, target)
         print(f"wrote {written.folder}", written.digest)
 
 

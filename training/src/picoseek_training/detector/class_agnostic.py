@@ -15,6 +15,7 @@ from picoseek_training.networks.picodet.detector import PicoDet
 from picoseek_training.networks.picodet.pico_head_v2 import PicoHeadV2
 
 NEWTON_STEPS = 12
+_HALVINGS = 20
 RIDGE = 1e-6
 """Penalty of a squared weight, relative to the feature's variance."""
 
@@ -38,7 +39,8 @@ def to_one_class(source: PicoDet, images: Sequence[Tensor]) -> PicoDet:
     target = PicoDet(replace(source.config, num_classes=1))
     target.eval()
     classes = ("head.head_cls_list", "head.head_cls")
-    target.set_state_dict({key: value for key, value in source.state_dict().items() if not key.startswith(classes)})
+    copied = {key: value for key, value in source.state_dict().items() if not key.startswith(classes)}
+    target.set_state_dict({**target.state_dict(), **copied})
 
     for predictor, (features, probabilities) in zip(
         target.head.head_cls_list, _class_inputs(source, source.head, images), strict=True
@@ -56,11 +58,32 @@ def fit_logistic(features: NDArray[np.float64], probabilities: NDArray[np.float6
     weights[-1] = np.log(probabilities.mean() / (1 - probabilities.mean()))
     penalty = np.append(RIDGE * (len(inputs) * features.var(axis=0) + 1.0), 0.0)
     for _ in range(NEWTON_STEPS):
-        predicted = 1 / (1 + np.exp(-inputs @ weights))
+        # Clipped where the probability differs from 0 or 1 by less than 1e-13, and exp is far from its overflow.
+        predicted = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30.0, 30.0)))
         gradient = inputs.T @ (predicted - probabilities) + penalty * weights
         curvature = (inputs * (predicted * (1 - predicted))[:, None]).T @ inputs + np.diag(penalty)
-        weights -= np.linalg.solve(curvature, gradient)
+        step = np.linalg.solve(curvature, gradient)
+        # On few pictures a whole step may go far beyond the valley.
+        sizes = (0.5**halvings for halvings in range(_HALVINGS))
+        before = _logistic_loss(inputs, probabilities, penalty, weights)
+        size = next(
+            (size for size in sizes if _logistic_loss(inputs, probabilities, penalty, weights - size * step) < before),
+            None,
+        )
+        if size is None:
+            break
+        weights = weights - size * step
     return weights
+
+
+def _logistic_loss(
+    inputs: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    penalty: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> float:
+    logits = inputs @ weights
+    return float((np.logaddexp(0.0, logits) - probabilities * logits).sum() + 0.5 * (penalty * weights**2).sum())
 
 
 def _class_inputs(

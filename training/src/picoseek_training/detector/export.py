@@ -20,7 +20,6 @@ from picoseek_training.networks.picodet.detector import PicoDet
 
 PROGRAM, WEIGHTS, MODEL_CARD = "detector.json", "detector.pdiparams", "MODEL_CARD.md"
 NETWORK = "PicoDet: PP-LCNet x0.35, LC-PAN 96, PicoHeadV2"
-RECIPE = "python -m picoseek_training.detector --config training/recipes/detector_default.yaml"
 
 
 def input_spec(size: int) -> InputSpec:
@@ -81,7 +80,11 @@ def export_bundle(detector: PicoDet, size: int, model_card: Path, target: Path, 
 
 
 def export_trained(
-    config: DetectorTrainingConfig, detector: PicoDet, measured: Mapping[str, DetectionMetrics], target: Path
+    config: DetectorTrainingConfig,
+    detector: PicoDet,
+    measured: Mapping[str, DetectionMetrics],
+    recipe: str,
+    target: Path,
 ) -> Bundle:
     """Write the bundle that a recipe describes, with its measured figures in manifest and model card.
 
@@ -89,6 +92,7 @@ def export_trained(
         config: The recipe; `{measurements}` in its model card is replaced by a table.
         detector: Trained network.
         measured: Figures by the name of the set.
+        recipe: The command that trained it.
         target: Folder of the bundle; replaced when it exists.
 
     Raises:
@@ -115,7 +119,7 @@ def export_trained(
             license=config.bundle.license,
             description=config.bundle.description,
             trained_on=config.bundle.trained_on,
-            recipe=RECIPE,
+            recipe=recipe,
             accuracy=accuracy,
         )
 

@@ -81,12 +81,13 @@ def add_targets(
         targets = [pseudo_targets(rows, config) for rows in teacher_rows]
     else:
         targets = [
-            annotated_targets(_scale(picture, width, height), rows, config)
+            annotated_targets(*_scaled(picture, width, height), rows, config)
             for picture, rows in zip(raw.annotated, teacher_rows, strict=True)
         ]
     return TrainingSet(raw.config.name, raw.config.share, raw.pictures, targets)
 
 
-def _scale(picture: AnnotatedPicture, width: int, height: int) -> NDArray[np.float32]:
+def _scaled(picture: AnnotatedPicture, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes and ignored regions in a picture of another size."""
     factor = np.array([width / picture.width, height / picture.height] * 2, np.float32)
-    return picture.boxes * factor
+    return picture.boxes * factor, picture.ignored * factor

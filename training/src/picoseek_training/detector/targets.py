@@ -22,18 +22,22 @@ class PictureTargets:
 
 
 def annotated_targets(
-    boxes: NDArray[np.float32], teacher_rows: NDArray[np.float32], config: TeacherConfig
+    boxes: NDArray[np.float32],
+    ignored: NDArray[np.float32],
+    teacher_rows: NDArray[np.float32],
+    config: TeacherConfig,
 ) -> PictureTargets:
     """Targets of an annotated picture: what only the teacher sees is ignored, not punished.
 
     Args:
         boxes: [n, 4] annotated objects.
+        ignored: [k, 4] annotated regions that are neither object nor background.
         teacher_rows: [m, 6] class, score and box of the teacher's detections.
         config: Scores that count.
     """
     seen = teacher_rows[teacher_rows[:, 1] >= config.ignore_score, 2:]
     repeats = iou_matrix(seen, boxes).max(axis=1, initial=0.0) > config.nms_threshold
-    return PictureTargets(boxes, seen[~repeats])
+    return PictureTargets(boxes, np.concatenate([ignored, seen[~repeats]]))
 
 
 def pseudo_targets(teacher_rows: NDArray[np.float32], config: TeacherConfig) -> PictureTargets:

@@ -1,0 +1,5 @@
+"""`python -m picoseek_training.cli` is `picoseek-train`."""
+
+from picoseek_training.cli import main
+
+main()

@@ -1,0 +1,30 @@
+"""A group of commands whose failures are one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import click
+
+_INTERRUPTED = 130
+
+
+class FriendlyGroup(click.Group):
+    """Shows errors of files, recipes and runs as messages, exit status 1; tracebacks are for our own mistakes."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that the arguments name."""
+        # Paddle speaks while it is imported, and of nothing that a user could change.
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        for message in ("No ccache found", "When training, we now always track"):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError, FloatingPointError) as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted; a training goes on from its last checkpoint with the same command", err=True)
+            ctx.exit(_INTERRUPTED)

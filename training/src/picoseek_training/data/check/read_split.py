@@ -1,0 +1,85 @@
+"""Reads what a user calls a split: a COCO file, a label file or a folder a class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from picoseek_training.data.check.split import Box, ListedPicture, Split
+from picoseek_training.data.example import Example
+from picoseek_training.data.json_file import list_of, read_json_object, value_of
+from picoseek_training.data.label_file import read_label_file
+from picoseek_training.data.labelled_files import read_labelled_files
+
+
+def read_split(name: str, source: Path, images: Path | None = None) -> Split:
+    """Read a split.
+
+    Args:
+        name: Of the split.
+        source: A COCO file (`.json`), a label file, or a folder with a folder a class.
+        images: The folder that a file's paths are relative to; by default that of the file, or `images` beside it.
+
+    Raises:
+        FileNotFoundError: There is no such source.
+        ValueError: It cannot be read; the message names file and entry.
+    """
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist; give a COCO file, a label file or a folder a class")
+    if source.is_dir():
+        empty = [folder.name for folder in sorted(source.iterdir()) if folder.is_dir() and folder.name[0] != "."]
+        return _labelled(name, read_labelled_files(source), empty)
+    if source.suffix.lower() == ".json":
+        return _coco(name, source, images)
+    return _labelled(name, read_label_file(source, images), [])
+
+
+def _labelled(name: str, examples: Sequence[Example], folders: Sequence[str]) -> Split:
+    counts = Counter(str(example.label) for example in examples)
+    pictures = tuple(ListedPicture(example.path, example.label) for example in examples)
+    return Split(name, "pictures", pictures, {label: counts[label] for label in sorted({*counts, *folders})})
+
+
+def _coco(name: str, source: Path, images: Path | None) -> Split:
+    document = read_json_object(source)
+    entries = list_of(document, "images", source)
+    boxes: dict[Any, list[Box]] = {value_of(each, "id", f"{source}: an image"): [] for each in entries}
+    categories = {
+        value_of(each, "id", f"{source}: a category"): str(each.get("name", each["id"]))
+        for each in list_of(document, "categories", source)
+    }
+    counts: Counter[Any] = Counter()
+    for number, entry in enumerate(list_of(document, "annotations", source)):
+        where = f"{source}: annotation {entry.get('id', f'number {number}')}"
+        identity, category = value_of(entry, "image_id", where), value_of(entry, "category_id", where)
+        if identity not in boxes:
+            raise ValueError(f"{where} belongs to image {identity}, which `images` does not list")
+        if category not in categories:
+            raise ValueError(f"{where} has category {category}, which `categories` does not list")
+        box = _box(value_of(entry, "bbox", where), where)
+        if not entry.get("iscrowd", 0):
+            boxes[identity].append(box)
+            counts[category] += 1
+    names = [str(value_of(each, "file_name", f"{source}: image {each['id']}")) for each in entries]
+    root = images or _root(source, names)
+    pictures = tuple(
+        ListedPicture(root / file, None, entry.get("width"), entry.get("height"), tuple(boxes[entry["id"]]))
+        for entry, file in zip(entries, names, strict=True)
+    )
+    return Split(name, "boxes", pictures, {label: counts[key] for key, label in categories.items()})
+
+
+def _box(values: Any, where: str) -> Box:
+    try:
+        x, y, width, height = (float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: bbox {values!r} must be x, y, width, height") from error
+    return x, y, x + width, y + height
+
+
+def _root(source: Path, names: Sequence[str]) -> Path:
+    beside = source.parent / "images"
+    first_is_beside = bool(names) and not (source.parent / names[0]).exists() and (beside / names[0]).exists()
+    return beside if first_is_beside else source.parent

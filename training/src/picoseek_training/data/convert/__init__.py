@@ -1,0 +1,1 @@
+"""Public detection sets in their native formats, brought into one class-agnostic COCO set."""

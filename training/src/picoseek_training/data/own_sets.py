@@ -1,0 +1,52 @@
+"""A user's own labelled pictures, named in a configuration where the public sets are named.
+
+* `folder:PATH`: a folder a class.
+* `labels:FILE`, `labels:FILE@FOLDER`: a PaddleClas label file or a CSV file, its paths relative to it or to the folder.
+* `SET -> SET`, both of the forms above: a task that looks the second set's pictures up among those of the first.
+
+Paths are relative to the working directory. Each set is a domain of its own: its classes are told apart from each
+other, and not from those of other sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from picoseek_training.data.example import Example, RetrievalTask
+from picoseek_training.data.label_file import read_label_file
+from picoseek_training.data.labelled_files import read_labelled_files
+
+_FOLDER, _LABELS, _LOOKED_UP_BY = "folder:", "labels:", "->"
+
+
+def is_own_set(name: str) -> bool:
+    """Whether a name is that of an own set."""
+    return any(name.startswith(form) and name != form for form in (_FOLDER, _LABELS)) and _LOOKED_UP_BY not in name
+
+
+def is_own_task(name: str) -> bool:
+    """Whether a name is that of an own task."""
+    sides = [side.strip() for side in name.split(_LOOKED_UP_BY)]
+    return len(sides) == 2 and all(map(is_own_set, sides))
+
+
+def read_own_set(name: str) -> list[Example]:
+    """Read an own set, sorted by path; its name is its domain.
+
+    Raises:
+        LabelsError: it does not exist or cannot be used; the message says why.
+    """
+    if name.startswith(_FOLDER):
+        return [replace(example, domain=name) for example in read_labelled_files(Path(name.removeprefix(_FOLDER)))]
+    file, images = name.removeprefix(_LABELS), None
+    if not Path(file).is_file() and "@" in file:
+        file, _, folder = file.rpartition("@")
+        images = Path(folder)
+    return read_label_file(Path(file), images, domain=name)
+
+
+def read_own_task(name: str) -> RetrievalTask:
+    """Read an own task, see `read_own_set`."""
+    gallery, queries = (tuple(read_own_set(side.strip())) for side in name.split(_LOOKED_UP_BY))
+    return RetrievalTask(name, gallery, queries)
