@@ -44,7 +44,7 @@ def check_data(
     from picoseek_training.configuration import read_configuration
     from picoseek_training.data.check.checking import check_data as run
     from picoseek_training.data.check.config import CheckConfig
-    from picoseek_training.general_bundle.progress import Progress
+    from picoseek_training.progress import Progress
 
     if bool(sources) == (config_path is not None):
         raise click.UsageError("name the sources, or give --config with `splits`")

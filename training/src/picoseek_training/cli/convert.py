@@ -24,7 +24,7 @@ def convert(config_path: Path, overrides: tuple[str, ...], as_json: bool) -> Non
     from picoseek_training.configuration import read_configuration
     from picoseek_training.data.convert.config import ConvertConfig
     from picoseek_training.data.convert.conversion import convert as run
-    from picoseek_training.general_bundle.progress import Progress
+    from picoseek_training.progress import Progress
 
     config = read_configuration(ConvertConfig, config_path, overrides)
     bars = {source.name: Progress(source.name) for source in config.sources}

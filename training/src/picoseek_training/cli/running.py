@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from picoseek_training.general_bundle.progress import Progress
+from picoseek_training.progress import Progress
 from picoseek_training.run_log.follower import LogFollower
 from picoseek_training.run_log.position import steps_done
 from picoseek_training.run_log.tensorboard import TensorBoardScalars

@@ -15,10 +15,10 @@ from picoseek_training.general_bundle.holdout import check_classes
 from picoseek_training.general_bundle.manifest import ADAPTED_CARD, CARD, INPUT, adapted_fields, plain_fields
 from picoseek_training.general_bundle.network import AdaptedEmbedder, PlainEmbedder
 from picoseek_training.general_bundle.picture_features import picture_features
-from picoseek_training.general_bundle.progress import Progress
 from picoseek_training.general_bundle.target_folder import work_folder
 from picoseek_training.general_bundle.weights import load_backbone
 from picoseek_training.networks.efficientnet_lite import FEATURES
+from picoseek_training.progress import Progress
 
 
 def build_plain(out: Path) -> Bundle:
