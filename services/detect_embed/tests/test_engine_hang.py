@@ -10,12 +10,13 @@ import grpc
 import pytest
 import waiting
 from google.rpc import error_details_pb2, status_pb2
-from picoseek_bundle import Task, default_bundle
+from picoseek_bundle import Task, default_bundle, load_bundle
 from picoseek_chassis.health_probe import probe
 from picoseek_protos.v1 import detect_embed_pb2, detect_embed_service_pb2_grpc
 
 TIMEOUT_S = 120.0
 FRAME_TIMEOUT_MS = 1000
+EMBEDDER = load_bundle(default_bundle(Task.EMBEDDING)).manifest.name
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +39,9 @@ def _frames(picture: bytes) -> list[detect_embed_pb2.StreamDetectEmbedRequest]:
 
 
 def test_deadlines_hold_while_an_engine_hangs_and_it_goes_on_when_it_wakes(start_service: Any, picture: bytes) -> None:
-    service = start_service(default_bundle(Task.EMBEDDING), batch_timeout_s=TIMEOUT_S)
+    service = start_service(batch_timeout_s=TIMEOUT_S)
     service.wait_until_serving()
-    (engine,) = service.engine_pids().values()
+    engine = service.engine_pids()[EMBEDDER]
     with grpc.insecure_channel(service.address) as channel:
         stub = detect_embed_service_pb2_grpc.DetectEmbedServiceStub(channel)
         os.kill(engine, signal.SIGSTOP)
@@ -55,13 +56,13 @@ def test_deadlines_hold_while_an_engine_hangs_and_it_goes_on_when_it_wakes(start
         assert probe(service.address, "", TIMEOUT_S) is None, "calls wait, and the service itself is well"
         os.kill(engine, signal.SIGCONT)
         assert stub.Embed(_request(picture), timeout=TIMEOUT_S).results[0].embedding.vector
-    assert list(service.engine_pids().values()) == [engine]
+    assert service.engine_pids()[EMBEDDER] == engine
 
 
 def test_a_hung_engine_is_replaced_and_its_batch_fails(start_service: Any, picture: bytes) -> None:
-    service = start_service(default_bundle(Task.EMBEDDING), batch_timeout_s=4)
+    service = start_service(batch_timeout_s=4)
     service.wait_until_serving()
-    ((name, hung),) = service.engine_pids().items()
+    hung = service.engine_pids()[EMBEDDER]
     with grpc.insecure_channel(service.address) as channel:
         stub = detect_embed_service_pb2_grpc.DetectEmbedServiceStub(channel)
         os.kill(hung, signal.SIGSTOP)
@@ -69,17 +70,17 @@ def test_a_hung_engine_is_replaced_and_its_batch_fails(start_service: Any, pictu
             stub.Embed(_request(picture), timeout=TIMEOUT_S)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
         info, retry = _details(caught.value)
-        assert info.reason == "ENGINE_LOST" and info.metadata["model"] == name
+        assert info.reason == "ENGINE_LOST" and info.metadata["model"] == EMBEDDER
         assert retry.retry_delay.ToMilliseconds() > 0
-        waiting.until(lambda: service.engine_pids()[name] != hung, within_s=TIMEOUT_S)
+        waiting.until(lambda: service.engine_pids()[EMBEDDER] != hung, within_s=TIMEOUT_S)
         assert not service.is_alive(hung)
         assert stub.Embed(_request(picture), timeout=TIMEOUT_S).results[0].embedding.vector
 
 
 def test_a_service_with_a_hung_engine_stops_when_asked(start_service: Any) -> None:
-    service = start_service(default_bundle(Task.EMBEDDING))
+    service = start_service()
     service.wait_until_serving()
-    (engine,) = service.engine_pids().values()
+    engine = service.engine_pids()[EMBEDDER]
     os.kill(engine, signal.SIGSTOP)
     service.process.terminate()
     assert service.process.wait(TIMEOUT_S) == 0
