@@ -15,6 +15,7 @@ from fake_services import BAD, SPACE, FakeServices, refusal
 from google.rpc import status_pb2
 from picoseek.deadline import Deadline
 from picoseek.stranger_scores import measure_stranger_scores
+from picoseek.wire.galleries import collection_from, collection_message
 
 DOCUMENT = picoseek.Document("a", np.array([1, 0, 0, 0], dtype=np.float32), item="thing", labels=("Thing",))
 
@@ -193,3 +194,9 @@ async def test_an_import_counts_bad_pictures_and_goes_on_where_it_was(services: 
         again = await gallery.add_pictures(root)
         assert (again.added, again.unchanged, len(again.failed)) == (1, 1, 2)
     assert sorted(services.search.documents) == ["ant/1.png", "bee/1.png"]
+
+
+def test_a_collection_keeps_how_it_is_indexed_over_the_wire() -> None:
+    index = picoseek.IndexConfig("IVF64,PQ32", ef=3, nprobe=5, rerank=7, ef_construction=11)
+    collection = picoseek.Collection("things", picoseek.EmbeddingSpace(SPACE.digest, 64), index=index)
+    assert collection_from(collection_message(collection)).index == index

@@ -58,6 +58,10 @@ class IndexConfig:
     """A Faiss factory string such as "Flat", "HNSW32" or "IVF,PQ64", see docs/search-indexes.md; empty: the default."""
     ef: int = 0
     """HNSW: candidates that a search keeps if it does not say; 0: the service's default."""
+    nprobe: int = 0
+    """IVF: cells that a search visits if it does not say; 0: the service's default."""
+    rerank: int = 0
+    """SQ8 and PQ: candidates a hit that a search compares in full if it does not say; 0: the service's default."""
     ef_construction: int = 0
     """HNSW: length of the candidate list while building; 0: the service's default."""
 

@@ -24,6 +24,10 @@ class SearchOptions:
     """Compare with every vector: exact, slower."""
     ef: int = 0
     """HNSW: length of the candidate list; 0: the collection's default."""
+    nprobe: int = 0
+    """IVF: cells that are visited; 0: the collection's default."""
+    rerank: int = 0
+    """SQ8 and PQ: candidates a hit whose full vectors are compared; 0: the collection's default."""
     include: DocumentMask = field(default_factory=lambda: DocumentMask(labels=True))
     """Parts of the documents to return with the hits."""
     min_revision: Revision | None = None

@@ -26,7 +26,9 @@ def collection_message(collection: Collection) -> collection_pb2.Collection:
         space=space_message(collection.space),
         index=collection_pb2.IndexConfig(
             factory=collection.index.factory,
-            defaults=search_pb2.SearchParams(ef=collection.index.ef),
+            defaults=search_pb2.SearchParams(
+                ef=collection.index.ef, nprobe=collection.index.nprobe, rerank=collection.index.rerank
+            ),
             ef_construction=collection.index.ef_construction,
         ),
         schema=[
@@ -51,7 +53,13 @@ def collection_from(message: collection_pb2.Collection) -> Collection:
         name=message.name,
         space=space_from(message.space),
         metric=METRICS.from_wire(message.metric, Metric.COSINE) if message.metric else None,
-        index=IndexConfig(message.index.factory, message.index.defaults.ef, message.index.ef_construction),
+        index=IndexConfig(
+            message.index.factory,
+            ef=message.index.defaults.ef,
+            nprobe=message.index.defaults.nprobe,
+            rerank=message.index.defaults.rerank,
+            ef_construction=message.index.ef_construction,
+        ),
         schema=tuple(
             AttributeField(
                 field.name,
@@ -149,7 +157,9 @@ def search_request(
         filter=options.filter,
         score_threshold=options.score_threshold,
         max_per_item=options.max_per_item,
-        params=search_pb2.SearchParams(exact=options.exact, ef=options.ef),
+        params=search_pb2.SearchParams(
+            exact=options.exact, ef=options.ef, nprobe=options.nprobe, rerank=options.rerank
+        ),
         include=mask_message(options.include),
         min_revision=revision_message(options.min_revision),
     )
