@@ -52,6 +52,22 @@ def test_writing_again_takes_the_place_of_the_old_one_and_leaves_nothing(
     assert [path.name for path in target.parent.iterdir()] == ["bundle"]
 
 
+@pytest.mark.parametrize("is_file", [False, True], ids=["folder", "file"])
+def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, files: dict[str, Path], is_file: bool) -> None:
+    target = tmp_path / "holiday"
+    picture = target if is_file else target / "beach.jpg"
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_bytes(b"the only copy")
+    with pytest.raises(BundleError, match="choose a new or empty folder"):
+        write_bundle(target, files, **_fields())
+    assert picture.read_bytes() == b"the only copy"
+
+
+def test_an_empty_folder_becomes_the_bundle(tmp_path: Path, files: dict[str, Path]) -> None:
+    (tmp_path / "new").mkdir()
+    assert write_bundle(tmp_path / "new", files, **_fields()).folder == tmp_path / "new"
+
+
 def test_the_space_depends_on_what_makes_vectors_and_on_nothing_else(tmp_path: Path, files: dict[str, Path]) -> None:
     def space(**changes: Any) -> str:
         return write_bundle(tmp_path / "bundle", files, **_fields(**changes)).space

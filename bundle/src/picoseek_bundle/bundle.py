@@ -90,8 +90,11 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
         fields: the manifest's fields except `files`.
 
     Raises:
-        BundleError: a source is missing or the fields break a rule of the manifest.
+        BundleError: a source is missing, the fields break a rule of the manifest, or the folder holds something else than
+            a bundle.
     """
+    if folder.exists() and not _may_be_replaced(folder):
+        raise BundleError(f"{folder} is there and is no bundle; choose a new or empty folder")
     for name, source in files.items():
         if not source.is_file():
             raise BundleError(f"file {name}: {source} does not exist")
@@ -121,6 +124,10 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return load_bundle(folder)
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / MANIFEST_NAME).is_file() or not any(folder.iterdir()))
 
 
 def describe_file(path: Path) -> FileEntry:
