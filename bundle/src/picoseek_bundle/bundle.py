@@ -90,8 +90,8 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
         fields: the manifest's fields except `files`.
 
     Raises:
-        BundleError: a source is missing, the fields break a rule of the manifest, or the folder holds something else than
-            a bundle.
+        BundleError: a source is missing, the fields break a rule of the manifest, or something else than a bundle is in
+            the folder.
     """
     if folder.exists() and not _may_be_replaced(folder):
         raise BundleError(f"{folder} is there and is no bundle; choose a new or empty folder")
