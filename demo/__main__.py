@@ -32,7 +32,11 @@ def main() -> int:
     console = Console(stderr=True)
     started = time.monotonic()
     try:
-        cases: Cases = OwnCases(given.data) if given.data else PackagedCases(Sources(given.packages))
+        cases: Cases = (
+            OwnCases(given.data, lambda line: console.print(line, style="yellow", highlight=False))
+            if given.data
+            else PackagedCases(Sources(given.packages))
+        )
         given.output.mkdir(parents=True, exist_ok=True)
         bundles = _bundles(given.embedder, given.output.parent / "bundles", console)
         console.print("starting detect_embed and search, each in a process of its own")

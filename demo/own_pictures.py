@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
+from picoseek_bundle import PictureError, decode_picture
 
 from demo.cases import Question, Reference
 from demo.sources import Pixels, SourceError
@@ -23,6 +22,9 @@ class OwnCases:
 
     folder: Path
     """A folder a class, pictures in each."""
+    report: Callable[[str], None]
+    """Told once of each picture that is left out, and why."""
+    _broken: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Refuse a folder that cannot make a demo.
@@ -38,22 +40,22 @@ class OwnCases:
     def references(self) -> Iterator[Reference]:
         """Yield the even pictures of every known class, by name."""
         for label, files in self._known().items():
-            for number, file in enumerate(files[::2]):
-                yield Reference(f"{label}-{number}", label, _read(file))
+            for number, (_, pixels) in enumerate(self._read(files[::2])):
+                yield Reference(f"{label}-{number}", label, pixels)
 
     def questions(self) -> Iterator[Question]:
         """Yield the odd pictures of known classes, and some of the strangers."""
         for label, files in self._known().items():
-            for number, file in enumerate(files[1::2][:MOST_QUESTIONS_A_CLASS]):
-                yield Question(f"{label}-question-{number}", label, file.name, _read(file))
+            for number, (file, pixels) in enumerate(self._read(files[1::2][:MOST_QUESTIONS_A_CLASS])):
+                yield Question(f"{label}-question-{number}", label, file.name, pixels)
         for label in self._strangers():
-            for number, file in enumerate(self._classes()[label][:MOST_QUESTIONS_A_CLASS]):
-                yield Question(f"stranger-{label}-{number}", None, file.name, _read(file))
+            for number, (file, pixels) in enumerate(self._read(self._classes()[label][:MOST_QUESTIONS_A_CLASS])):
+                yield Question(f"stranger-{label}-{number}", None, file.name, pixels)
 
     def clip(self) -> Iterator[Pixels]:
         """Yield the pictures one after the other as the frames of a bulk job."""
         files = [file for group in self._classes().values() for file in group]
-        yield from (_read(file) for file in files[:MOST_FRAMES])
+        yield from (pixels for _, pixels in self._read(files[:MOST_FRAMES]))
 
     def _classes(self) -> dict[str, list[Path]]:
         return {
@@ -70,9 +72,11 @@ class OwnCases:
         strangers = set(self._strangers())
         return {label: files for label, files in self._classes().items() if files and label not in strangers}
 
-
-def _read(file: Path) -> Pixels:
-    pixels = cv2.imdecode(np.fromfile(file, dtype=np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise SourceError(f"{file} is no picture that can be read; remove it or replace it")
-    return np.asarray(pixels, dtype=np.uint8)
+    def _read(self, files: list[Path]) -> Iterator[tuple[Path, Pixels]]:
+        for file in files:
+            try:
+                yield file, decode_picture(file.read_bytes())
+            except PictureError as error:
+                if file not in self._broken:
+                    self._broken.add(file)
+                    self.report(f"left out {file}: {error.message}")
