@@ -49,6 +49,9 @@ def main() -> int:
     except (SourceError, ServicesError, PicoSeekError) as error:
         console.print(f"[red]{error}[/]", highlight=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return 130
     report.show(console)
     console.print(
         f"\n{time.monotonic() - started:.0f} s in all. Look at {given.output}/recognized/ and "

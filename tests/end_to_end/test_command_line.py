@@ -36,6 +36,7 @@ class CommandLine:
         done = subprocess.run(
             [sys.executable, "-m", "picoseek.cli", *map(str, arguments)],
             env=self.environment,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=RUN_WITHIN_S,
@@ -120,7 +121,8 @@ def test_an_import_again_changes_nothing_and_a_bad_picture_is_skipped(
     cv2.imencode(".png", _pattern(1, 78))[1].tofile(source / "thing" / "good.png")
     changed = picoseek.json("gallery", "import", source, "--gallery", "twice")
     assert (changed["added"], changed["unchanged"]) == (1, 0)
-    picoseek.run("gallery", "delete", "twice")
+    assert "--yes" in picoseek.run("gallery", "delete", "twice", expect=2).stderr
+    picoseek.run("gallery", "delete", "twice", "--yes")
     assert "twice" not in picoseek.run("gallery", "list").stdout
 
 
@@ -149,7 +151,7 @@ def test_a_killed_import_goes_on_where_it_was(picoseek: CommandLine, tmp_path: P
     assert before > 0
     result = picoseek.json("gallery", "import", source, "--gallery", "cut")
     assert result["unchanged"] >= before and result["added"] + result["unchanged"] == 96 and not result["failed"]
-    picoseek.run("gallery", "delete", "cut")
+    picoseek.run("gallery", "delete", "cut", "--yes")
 
 
 def test_known_things_are_named_and_drawn(picoseek: CommandLine, gallery: str, pictures: Path, tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_a_video_is_watched_frame_by_frame(picoseek: CommandLine, gallery: str, 
     [
         (("recognize", "/nowhere.jpg", "--gallery", "shapes"), "nowhere"),
         (("recognize", __file__, "--gallery", "shapes"), "JPEG, PNG, WebP"),
-        (("gallery", "delete", "not-there"), "not-there"),
+        (("gallery", "delete", "not-there", "--yes"), "not-there"),
         (("models", "show", "not-there"), "not-there"),
     ],
 )

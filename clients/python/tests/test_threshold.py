@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from picoseek.threshold import FEWEST_SCORES, derive_threshold
+from picoseek.threshold import derive_threshold
 
 
 def _scores(count: int, mean: float, deviation: float, seed: int = 0) -> np.ndarray:
@@ -35,11 +35,19 @@ def test_distances_are_the_mirror_image() -> None:
     assert closer is not None and farther == pytest.approx(-closer)
 
 
-@given(st.lists(st.floats(-1, 1), min_size=FEWEST_SCORES, max_size=50))
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=50))
 def test_it_is_never_beyond_the_score_of_the_same_picture(scores: list[float]) -> None:
     threshold = derive_threshold(np.array(scores), 1.0)
     assert threshold is not None and min(scores) <= threshold <= 1
 
 
-def test_too_few_scores_tell_nothing() -> None:
-    assert derive_threshold(np.array([0.5] * (FEWEST_SCORES - 1)), 1.0) is None
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
+def test_few_samples_ask_for_more_distance(count: int) -> None:
+    few, enough = derive_threshold(np.full(count, 0.4), 1.0), derive_threshold(_scores(200, 0.4, 0.001), 1.0)
+    assert few is not None and enough is not None
+    assert few > enough + 0.05
+    assert few == pytest.approx(0.4 + 0.6 / max(2, count))
+
+
+def test_no_score_tells_nothing() -> None:
+    assert derive_threshold(np.array([]), 1.0) is None

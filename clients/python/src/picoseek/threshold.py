@@ -11,6 +11,12 @@ The first term lets about 2 strange pictures in 100 pass if the scores are norma
 detections and itself): 1 - (1 - p)^6 = 0.02 gives 2.7 deviations. Median and deviation, unlike a quantile, are
 moved little by items that look alike or stand in the gallery twice. The second keeps the threshold an eighth of the way
 above what nearly all strangers score, where scores scatter widely and the first would turn known things away.
+
+Of n < 8 samples neither spread nor quantile says much, and the next stranger may well score more than any of them. So
+the first term is left out and the margin is larger:
+
+    threshold = q + (e - q) / max(2, n)
+
 Smaller-is-closer metrics are negated first.
 """
 
@@ -19,29 +25,31 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FEWEST_SCORES = 4
-"""Fewer scores say nothing about strangers."""
+_ENOUGH = 8
 _SPREADS = 2.7
 _NORMAL_CONSISTENCY = 1.4826
 _QUANTILE = 0.95
-_MARGIN = 1 / 8
 
 
 def derive_threshold(
     stranger_scores: NDArray[np.float64], self_score: float, larger_is_closer: bool = True
 ) -> float | None:
-    """Return the score from which on a nearest item is the answer; None: there are too few scores to tell.
+    """Return the score from which on a nearest item is the answer; None: there are no scores.
 
     Args:
         stranger_scores: [n], for each of some references the score of the nearest reference of another item.
         self_score: score of a vector with itself: 1 for cosine, 0 for distances.
         larger_is_closer: direction of the scores.
     """
-    if len(stranger_scores) < FEWEST_SCORES:
+    count = len(stranger_scores)
+    if count == 0:
         return None
     sign = 1.0 if larger_is_closer else -1.0
     closeness = sign * stranger_scores
+    quantile = float(np.quantile(closeness, _QUANTILE))
+    above = quantile + (sign * self_score - quantile) / min(max(2, count), _ENOUGH)
+    if count < _ENOUGH:
+        return sign * above
     median = float(np.median(closeness))
     spread = _NORMAL_CONSISTENCY * float(np.median(np.abs(closeness - median)))
-    quantile = float(np.quantile(closeness, _QUANTILE))
-    return sign * min(median + _SPREADS * spread, quantile + _MARGIN * (sign * self_score - quantile))
+    return sign * min(median + _SPREADS * spread, above)

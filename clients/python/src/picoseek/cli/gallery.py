@@ -140,8 +140,9 @@ def delete(
     if item and ids:
         raise click.UsageError("give either --item or --id")
     whole = not item and not ids
-    # Only a person can answer; a script that says delete means it.
-    if whole and not yes and sys.stdin.isatty():
+    if whole and not yes and not sys.stdin.isatty():
+        raise click.UsageError(f"nobody can be asked here; --yes removes gallery {name} and all its references")
+    if whole and not yes:
         click.confirm(f"Remove gallery {name} and all its references?", abort=True, err=True)
 
     async def run() -> int:

@@ -119,7 +119,9 @@ def _model_json(model: Model) -> JsonObject:
 def build(name: str, out: Path, labels: Path | None) -> None:
     """Build the bundle of model NAME; `picoseek serve --bundle` serves it."""
     if importlib.util.find_spec("picoseek_training") is None:
-        raise click.ClickException("building needs training; `pip install 'picoseek[models]'` installs it")
+        raise click.ClickException(
+            "building needs the package picoseek-training; in a checkout `make .venv/.training` installs it"
+        )
     # A process of its own: training brings Paddle, which this command line does without.
     command = [sys.executable, "-m", "picoseek_training.general_bundle", "--out", str(out)]
     command += ["--labels", str(labels)] if labels else []
