@@ -26,6 +26,9 @@ from picoseek_protos.v1 import (
 )
 
 SPACE = embedding_pb2.EmbeddingSpace(digest="sha256:fake", dimension=4, metric=embedding_pb2.METRIC_COSINE)
+OTHER_SPACE = embedding_pb2.EmbeddingSpace(digest="sha256:other", dimension=4, metric=embedding_pb2.METRIC_COSINE)
+_SPACES = {"": SPACE, "fake": SPACE, "other": OTHER_SPACE}
+"""Of embedders by name; the empty name is the default's."""
 BAD = b"bad"
 
 
@@ -67,9 +70,9 @@ def vector_of(data: bytes) -> bytes:
     return (vector / np.linalg.norm(vector)).astype("<f4").tobytes()
 
 
-def _embedding(data: bytes) -> embedding_pb2.Embedding:
+def _embedding(data: bytes, embedder: str) -> embedding_pb2.Embedding:
     return embedding_pb2.Embedding(
-        vector=vector_of(data), type=embedding_pb2.VECTOR_TYPE_FLOAT32, dimension=4, space=SPACE.digest
+        vector=vector_of(data), type=embedding_pb2.VECTOR_TYPE_FLOAT32, dimension=4, space=_SPACES[embedder].digest
     )
 
 
@@ -84,7 +87,10 @@ class FakeDetectEmbed(detect_embed_service_pb2_grpc.DetectEmbedServiceServicer):
         return detect_embed_pb2.DetectEmbedResponse(
             results=[
                 detect_embed_pb2.PictureResult(
-                    id=entry.id or str(position), width=8, height=6, objects=[_object(entry.picture.encoded)]
+                    id=entry.id or str(position),
+                    width=8,
+                    height=6,
+                    objects=[_object(entry.picture.encoded, request.options.embedder)],
                 )
                 for position, entry in enumerate(request.pictures)
             ]
@@ -97,50 +103,61 @@ class FakeDetectEmbed(detect_embed_service_pb2_grpc.DetectEmbedServiceServicer):
             results=[
                 detect_embed_pb2.EmbedResult(id=entry.id, status=refused)
                 if entry.picture.encoded == BAD
-                else detect_embed_pb2.EmbedResult(id=entry.id, embedding=_embedding(entry.picture.encoded))
+                else detect_embed_pb2.EmbedResult(
+                    id=entry.id, embedding=_embedding(entry.picture.encoded, request.embedder)
+                )
                 for entry in request.pictures
             ]
         )
 
     async def ListModels(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._trouble.strike(request, context)
-        model = model_pb2.Model(
-            name="fake",
-            task=model_pb2.MODEL_TASK_EMBEDDING,
-            state=model_pb2.MODEL_STATE_READY,
-            is_default=True,
-            space=SPACE,
-        )
-        return model_pb2.ListModelsResponse(models=[model])
+        models = [
+            model_pb2.Model(
+                name=name,
+                task=model_pb2.MODEL_TASK_EMBEDDING,
+                state=model_pb2.MODEL_STATE_READY,
+                is_default=name == "fake",
+                space=space,
+            )
+            for name, space in _SPACES.items()
+            if name
+        ]
+        return model_pb2.ListModelsResponse(models=models)
 
     async def StreamDetectEmbed(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer frames in pairs, the later one first; a frame `BAD` fails and ends nothing."""
         waiting: list[Any] = []
+        embedder = ""
         async for message in request_iterator:
+            if message.WhichOneof("message") == "config":
+                embedder = message.config.options.embedder
             if message.WhichOneof("message") == "frame":
                 waiting.append(message.frame)
             if len(waiting) == 2:
                 for frame in reversed(waiting):
-                    for answer in _frame_answers(frame):
+                    for answer in _frame_answers(frame, embedder):
                         yield answer
                 waiting = []
         for frame in waiting:
-            for answer in _frame_answers(frame):
+            for answer in _frame_answers(frame, embedder):
                 yield answer
 
 
-def _frame_answers(frame: Any) -> list[Any]:
+def _frame_answers(frame: Any, embedder: str) -> list[Any]:
     response = detect_embed_pb2.StreamDetectEmbedResponse
     done = detect_embed_pb2.FrameDone(frame_id=frame.frame_id, width=8, height=6, objects=1)
     if frame.picture.encoded == BAD:
         done.status.CopyFrom(refusal(grpc.StatusCode.INVALID_ARGUMENT, "PICTURE_UNDECODABLE"))
         return [response(frame_done=done)]
-    found = detect_embed_pb2.ObjectResult(frame_id=frame.frame_id, object=_object(frame.picture.encoded))
+    found = detect_embed_pb2.ObjectResult(frame_id=frame.frame_id, object=_object(frame.picture.encoded, embedder))
     return [response(object=found), response(frame_done=done)]
 
 
-def _object(data: bytes) -> object_pb2.Object:
-    found = object_pb2.Object(source=object_pb2.OBJECT_SOURCE_DETECTED, detector_score=0.9, embedding=_embedding(data))
+def _object(data: bytes, embedder: str) -> object_pb2.Object:
+    found = object_pb2.Object(
+        source=object_pb2.OBJECT_SOURCE_DETECTED, detector_score=0.9, embedding=_embedding(data, embedder)
+    )
     found.box.x2, found.box.y2 = 8, 6
     return found
 
@@ -187,8 +204,12 @@ class FakeSearch(search_service_pb2_grpc.SearchServiceServicer, collection_servi
 
     async def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._trouble.strike(request, context)
+        if self.collection and request.space != self.collection.space.digest:
+            self._trouble.coming.append(refusal(grpc.StatusCode.FAILED_PRECONDITION, "EMBEDDING_SPACE_MISMATCH"))
+            await self._trouble.strike(request, context)
         queries = np.frombuffer(request.vectors, "<f4").reshape(request.queries, -1)
         response = search_pb2.SearchResponse(offsets=[0], larger_is_closer=True)
+        response.collection = self.collection.name if self.collection else request.collection
         scores: list[float] = []
         for query in queries:
             ranked = sorted(

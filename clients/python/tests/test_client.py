@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import picoseek
 import pytest
-from fake_services import BAD, SPACE, FakeServices, refusal
+from fake_services import BAD, OTHER_SPACE, SPACE, FakeServices, refusal
 from google.rpc import status_pb2
 from picoseek.deadline import Deadline
 from picoseek.stranger_scores import measure_stranger_scores
@@ -100,6 +100,58 @@ async def test_a_recogniser_joins_both_services(services: FakeServices) -> None:
     assert known.best is not None and known.best.label == "Bee" and known.best.item == "bee"
     assert known.best.runner_up is not None and known.best.runner_up.score < known.threshold
     assert stranger.best is None and stranger.objects[0].label is None and stranger.objects[0].score is not None
+
+
+async def test_a_derived_threshold_follows_an_alias(services: FakeServices) -> None:
+    async with picoseek.AsyncClient(services.config) as client:
+        await _filled(services, client)
+        recognizer = picoseek.AsyncRecognizer("alias", client)
+        before = (await recognizer.recognize(b"\x01bee")).threshold
+        services.search.collection.name = "other"
+        services.search.documents.clear()
+        vectors = [[np.cos(turn), np.sin(turn), 0, 0] for turn in np.linspace(0, 1, 30)]
+        documents = [
+            picoseek.Document(f"x{number}", np.array(vector, np.float32), item=f"x{number}")
+            for number, vector in enumerate(vectors)
+        ]
+        await client.upsert("alias", documents, space=SPACE.digest)
+        after = (await recognizer.recognize(b"\x01bee")).threshold
+        assert after > before
+        assert await recognizer.threshold() == after
+        services.trouble.requests.clear()
+        assert (await recognizer.recognize(b"\x01bee")).threshold == after
+        assert not [one for one in services.trouble.requests if "GetCollection" in type(one).__name__]
+        fixed = picoseek.AsyncRecognizer("alias", client, picoseek.RecognizerConfig(threshold=0.5))
+        assert (await fixed.recognize(b"\x01bee")).threshold == 0.5
+
+
+async def test_the_embedder_is_the_one_that_the_gallery_was_made_with(services: FakeServices, tmp_path: Path) -> None:
+    (tmp_path / "bee").mkdir()
+    (tmp_path / "bee" / "1.png").write_bytes(b"\x01b")
+    async with picoseek.AsyncClient(services.config) as client:
+        await _filled(services, client)
+        recognizer = picoseek.AsyncRecognizer("alias", client)
+        assert (await recognizer.recognize(b"\x01bee")).best is not None
+        services.search.collection.space.CopyFrom(OTHER_SPACE)  # as if the alias had been moved
+        assert (await recognizer.recognize(b"\x01bee")).best is not None
+        assert services.trouble.requests[-1].space == OTHER_SPACE.digest
+        frames = [picoseek.Frame(number, b"\x01bee") for number in range(3)]
+        streamed = [answer.recognition async for answer in recognizer.recognize_stream(frames)]
+        assert all(recognition and recognition.best for recognition in streamed)
+        assert (await picoseek.AsyncGallery("alias", client).add_pictures(tmp_path)).added == 1
+
+        named = picoseek.RecognizerConfig(detect_embed=picoseek.DetectEmbedOptions(embedder="fake"))
+        with pytest.raises(picoseek.FailedPreconditionError, match="EMBEDDING_SPACE_MISMATCH"):
+            await picoseek.AsyncRecognizer("alias", client, named).recognize(b"\x01bee")
+        services.search.collection.space.digest = "sha256:nobody's"
+        for one in (recognizer, picoseek.AsyncRecognizer("alias", client)):
+            with pytest.raises(
+                picoseek.FailedPreconditionError, match="it has: fake, other; serve the bundle"
+            ) as refused:
+                await one.recognize(b"\x01bee")
+            assert refused.value.reason == "EMBEDDING_SPACE_MISMATCH"
+        with pytest.raises(picoseek.FailedPreconditionError, match="serve the bundle"):
+            await picoseek.AsyncGallery("alias", client).add_pictures(tmp_path)
 
 
 async def test_a_pair_that_is_mutually_nearest_is_one_sample_of_strangers(services: FakeServices) -> None:

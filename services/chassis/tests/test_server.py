@@ -97,6 +97,35 @@ def test_unforeseen_error_is_internal_and_keeps_its_cause_to_the_log(caplog: pyt
     asyncio.run(_with_server(body, {"Broken": _raise(RuntimeError("secret"))}))
 
 
+@pytest.mark.parametrize(
+    ("method", "streams"),
+    [
+        ("/grpc.health.v1.Health/Check", (False, False)),
+        ("/grpc.health.v1.Health/Watch", (False, True)),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", (True, True)),
+    ],
+)
+def test_bytes_that_are_no_message_are_refused(
+    method: str, streams: tuple[bool, bool], caplog: pytest.LogCaptureFixture
+) -> None:
+    malformed = b"\x0a\xff\xff\xff\xff\x0f"
+
+    async def body(channel: grpc.aio.Channel) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            if streams == (False, False):
+                await channel.unary_unary(method)(malformed, timeout=WITHIN_S)
+            elif streams == (False, True):
+                await channel.unary_stream(method)(malformed, timeout=WITHIN_S).read()
+            else:
+                await channel.stream_stream(method)(iter([malformed]), timeout=WITHIN_S).read()
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        info = error_details_pb2.ErrorInfo()
+        assert _details(caught.value).details[0].Unpack(info) and info.reason == "REQUEST_MALFORMED"
+        assert "Traceback" not in caplog.text
+
+    asyncio.run(_with_server(body))
+
+
 def test_unknown_method_is_unimplemented() -> None:
     async def body(channel: grpc.aio.Channel) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -32,6 +32,6 @@ def test_nothing_is_added_to_bundles_for_both_tasks(tmp_path: Path) -> None:
 
 def test_a_damaged_bundle_is_refused_and_not_replaced(tmp_path: Path) -> None:
     shutil.copytree(default_bundle(Task.EMBEDDING), tmp_path / "own")
-    (tmp_path / "own" / "embedder.pdiparams").write_bytes(b"")
+    (tmp_path / "own" / "inference.pdiparams").write_bytes(b"")
     with pytest.raises(BundleError, match="copy the bundle again"):
         _served(tmp_path / "own")

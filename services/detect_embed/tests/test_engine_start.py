@@ -12,7 +12,7 @@ from picoseek_bundle import Bundle, Task, default_bundle, load_bundle, write_bun
 from picoseek_chassis.health_probe import probe
 
 ENDS_WITHIN_S = 120.0
-PROGRAM, WEIGHTS = "embedder.json", "embedder.pdiparams"
+PROGRAM, WEIGHTS = "inference.json", "inference.pdiparams"
 
 pytestmark = pytest.mark.slow
 

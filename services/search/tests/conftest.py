@@ -120,7 +120,8 @@ class SearchProcess:
     address: str = ""
     log: Path = Path()
 
-    def start(self) -> None:
+    def spawn(self) -> None:
+        """Start it and do not wait until it can be used."""
         port = waiting.free_port()
         self.address = f"127.0.0.1:{port}"
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,9 @@ class SearchProcess:
             self.process = subprocess.Popen(
                 [*self.wrapper, *command], stdout=log, stderr=log, env=os.environ | self.environment
             )
+
+    def start(self) -> None:
+        self.spawn()
         with self.channel() as channel:
             ready = grpc.channel_ready_future(channel)
             waiting.until(lambda: ready.done() or self.process.poll() is not None, within_s=WITHIN_S)

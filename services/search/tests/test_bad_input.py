@@ -243,13 +243,8 @@ CASES = {
     ),
     "search: bad filter": Case("Search", search(filter="attributes.weight > 3"), BAD, "FILTER_INVALID", "weight"),
     "search: long filter": Case("Search", search(filter="id = " + "a" * 5000), BAD, "FILTER_INVALID", "4096"),
-    "search: verdict": Case(
-        "Search",
-        search(false_accept_rate=0.01),
-        grpc.StatusCode.UNIMPLEMENTED,
-        "VERDICT_UNIMPLEMENTED",
-        "false_accept_rate",
-    ),
+    "search: rate of 0": Case("Search", search(false_accept_rate=0), BAD, "RATE_OUT_OF_RANGE", "false_accept_rate"),
+    "search: NaN rate": Case("Search", search(false_accept_rate=np.nan), BAD, "RATE_OUT_OF_RANGE", "false_accept_rate"),
     "create: nothing": Case(
         "CreateCollection", collection_pb2.CreateCollectionRequest(), BAD, "COLLECTION_INVALID", "collection.name"
     ),

@@ -7,9 +7,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from picoseek_protos.v1 import collection_pb2, document_pb2, embedding_pb2, revision_pb2, search_pb2
+from picoseek_protos.v1 import collection_pb2, document_pb2, embedding_pb2, operation_pb2, revision_pb2, search_pb2
 
 WITHIN_S = 60.0
 SPACE = "sha256:" + "5e" * 32
@@ -99,11 +101,61 @@ REQUESTS = {
     "DeleteCollection": st.builds(
         collection_pb2.DeleteCollectionRequest, name=texts, allow_missing=st.booleans(), etag=texts
     ),
+    "UpdateCollection": st.builds(
+        collection_pb2.UpdateCollectionRequest,
+        collection=st.builds(
+            collection_pb2.Collection,
+            name=names,
+            index=st.builds(
+                collection_pb2.IndexConfig,
+                factory=texts | st.sampled_from(["HNSW8", "SQ8", "IVF,Flat"]),
+                defaults=st.builds(search_pb2.SearchParams, exact=st.booleans(), ef=counts, nprobe=counts),
+                ef_construction=counts,
+            ),
+            schema=st.lists(
+                st.builds(
+                    collection_pb2.AttributeField,
+                    name=texts | st.just("n"),
+                    type=st.integers(-1, 9),
+                    required=st.booleans(),
+                ),
+                max_size=2,
+            ),
+            replicas=counts,
+            description=texts,
+        ),
+        update_mask=st.builds(
+            FieldMask,
+            paths=st.lists(
+                st.sampled_from(["index", "index.defaults", "index.factory", "schema", "description", "replicas", "*"])
+                | texts,
+                max_size=3,
+            ),
+        ),
+        etag=st.just("") | texts,
+    ),
+    "SetAlias": st.builds(
+        collection_pb2.SetAliasRequest,
+        alias=st.builds(collection_pb2.Alias, name=texts | names, collection=names),
+        expected_collection=st.just("") | names,
+    ),
+    "DeleteAlias": st.builds(collection_pb2.DeleteAliasRequest, name=texts | names),
+    "ListAliases": st.builds(collection_pb2.ListAliasesRequest, page_size=counts, page_token=texts),
+    "GetOperation": st.builds(operation_pb2.GetOperationRequest, id=texts),
+    "ListOperations": st.builds(
+        operation_pb2.ListOperationsRequest, collection=names, page_size=counts, page_token=texts
+    ),
+    "WaitOperation": st.builds(
+        operation_pb2.WaitOperationRequest,
+        id=texts,
+        timeout=st.builds(Duration, seconds=st.integers(-(2**63), 2**63 - 1), nanos=st.integers(-(2**31), 2**31 - 1)),
+    ),
+    "CancelOperation": st.builds(operation_pb2.CancelOperationRequest, id=texts),
 }
 
 
 def check(client: Any, method: str, examples: int) -> None:
-    stub = client.collections if method.endswith(("Collection", "Collections")) else client.search
+    stub = client.search if hasattr(client.search, method) else client.collections
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(REQUESTS[method])

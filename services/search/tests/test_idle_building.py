@@ -168,11 +168,13 @@ def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[Building]:
 
     class Slow(SealedSegment):
         @classmethod
-        def build(cls, vectors: Any, kind: Any, metric: Any, check: Callable[[], None] = lambda: None) -> SealedSegment:
+        def build(
+            cls, vectors: Any, kind: Any, metric: Any, check: Callable[[int], None] = lambda _: None
+        ) -> SealedSegment:
             if len(vectors) > 50:
                 state.begun.set()
                 assert state.go_on.wait(WITHIN_S)
-            check()
+            check(0)
             return SealedSegment.build(vectors, kind, metric, check)
 
     monkeypatch.setattr(part_builder, "SealedSegment", Slow)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge
 from picoseek_search.collection.options import EngineOptions
@@ -42,6 +42,7 @@ def test_plan(parts: list[PartSize], plan: MergePlan | None) -> None:
     assert plan_merge(parts, OPTIONS) == plan
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300))
 def test_parts_stay_few_and_rebuilds_too(chunks: int) -> None:
     parts: list[PartSize] = []
@@ -83,6 +84,7 @@ def test_plan_of_an_idle_time(parts: list[PartSize], plan: MergePlan | None) -> 
     assert plan_consolidation(parts, OPTIONS) == plan
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3000), st.booleans()), max_size=12), st.booleans())
 def test_idle_time_leaves_few_parts_and_comes_to_an_end(sizes: list[tuple[int, bool]], growing: bool) -> None:
     parts = [PartSize(rows, rows if whole else rows // 2 + 1, False) for rows, whole in sizes]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.growing import GrowingSegment
@@ -68,6 +68,7 @@ def index_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IndexKind, "exact_below", ExactBelow(0, 0.0))
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=70), st.data())
 def test_bitmap_is_the_set_that_its_mask_says(bits: list[bool], data: st.DataObject) -> None:
     mask = np.array(bits)

@@ -2,11 +2,21 @@
 
 from picoseek.answer_policy import AnswerPolicy
 from picoseek.async_client import AsyncClient
+from picoseek.async_collection_transfer import AsyncCollectionTransfer, TransferProgress
 from picoseek.async_gallery import AsyncGallery
 from picoseek.async_recognizer import AsyncRecognizer, RecognizerConfig
 from picoseek.box import Box, Region
 from picoseek.client import Client
-from picoseek.collection import AttributeField, AttributeType, Collection, IndexConfig, Revision
+from picoseek.collection import (
+    Alias,
+    AttributeField,
+    AttributeType,
+    Collection,
+    CollectionUpdate,
+    IndexConfig,
+    Revision,
+)
+from picoseek.collection_transfer import CollectionTransfer
 from picoseek.connection import ConnectionConfig, KeepAliveConfig, RetryConfig
 from picoseek.detect_embed import CropOptions, DetectEmbedOptions, EmbedResult, PictureResult, WholePicture
 from picoseek.document import (
@@ -38,12 +48,14 @@ from picoseek.gallery import Gallery
 from picoseek.gallery_import import ImportOptions, ImportProgress
 from picoseek.labelled_pictures import LabelledPicture, read_labelled_pictures
 from picoseek.model import Model, ModelState, ModelTask
+from picoseek.operation import Operation, OperationKind, OperationState
 from picoseek.picture import PictureInput, PictureSource
 from picoseek.picture_object import Crop, ObjectSource, PictureObject, StageTimings
 from picoseek.recognition import Candidate, FrameRecognition, Recognition, RecognizedObject
 from picoseek.recognizer import Recognizer
 from picoseek.result_nms import result_nms
 from picoseek.search import Hit, SearchOptions, SearchResult
+from picoseek.snapshot import Snapshot
 from picoseek.stream import (
     DropReason,
     Frame,
@@ -55,21 +67,36 @@ from picoseek.stream import (
     StreamOptions,
 )
 from picoseek.threshold import derive_threshold
+from picoseek.verdict import (
+    Calibration,
+    Explanation,
+    RateThreshold,
+    RecallEstimate,
+    SearchQuality,
+    SegmentSearch,
+    Verdict,
+    VerdictKind,
+)
 
 __all__ = [
     "AbortedError",
+    "Alias",
     "AlreadyExistsError",
     "AnswerPolicy",
     "AsyncClient",
+    "AsyncCollectionTransfer",
     "AsyncGallery",
     "AsyncRecognizer",
     "AttributeField",
     "AttributeType",
     "AttributeValue",
     "Box",
+    "Calibration",
     "Candidate",
     "Client",
     "Collection",
+    "CollectionTransfer",
+    "CollectionUpdate",
     "ConnectionConfig",
     "CountResult",
     "Crop",
@@ -84,6 +111,7 @@ __all__ = [
     "EmbedResult",
     "Embedding",
     "EmbeddingSpace",
+    "Explanation",
     "FailedPreconditionError",
     "Frame",
     "FrameDone",
@@ -107,12 +135,17 @@ __all__ = [
     "ModelTask",
     "NotFoundError",
     "ObjectSource",
+    "Operation",
+    "OperationKind",
+    "OperationState",
     "PicoSeekError",
     "PictureInput",
     "PictureObject",
     "PictureResult",
     "PictureSource",
     "Provenance",
+    "RateThreshold",
+    "RecallEstimate",
     "Recognition",
     "RecognizedObject",
     "Recognizer",
@@ -122,15 +155,21 @@ __all__ = [
     "RetryConfig",
     "Revision",
     "SearchOptions",
+    "SearchQuality",
     "SearchResult",
+    "SegmentSearch",
+    "Snapshot",
     "StageTimings",
     "StreamAnswer",
     "StreamOptions",
+    "TransferProgress",
     "UnavailableError",
     "UnimplementedError",
     "UpsertResult",
     "Vector",
     "VectorType",
+    "Verdict",
+    "VerdictKind",
     "WholePicture",
     "derive_threshold",
     "read_labelled_pictures",

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
-from picoseek_protos.v1 import collection_pb2, model_pb2, search_pb2
+from google.protobuf.field_mask_pb2 import FieldMask
+from picoseek_protos.v1 import collection_pb2, model_pb2, operation_pb2, search_pb2, snapshot_pb2
 
-from picoseek.collection import Collection, Revision
+from picoseek.collection import Alias, AttributeField, Collection, CollectionUpdate, IndexConfig, Revision
 from picoseek.connection import ConnectionConfig
+from picoseek.deadline import Deadline
 from picoseek.detect_embed import DetectEmbedOptions, EmbedResult, PictureResult
 from picoseek.document import CountResult, DeleteResult, Document, DocumentMask, GetResult, UpsertResult
 from picoseek.embedding import Vector, VectorType
 from picoseek.errors import InvalidArgumentError
 from picoseek.frame_stream import FrameStream
 from picoseek.model import Model
+from picoseek.operation import Operation
 from picoseek.picture import PictureInput, PictureSource
 from picoseek.search import SearchOptions, SearchResult
+from picoseek.snapshot import Snapshot
 from picoseek.stream import Frame, StreamAnswer, StreamOptions
 from picoseek.stubs import Stubs
 from picoseek.unary_call import UnaryCaller
+from picoseek.verdict import SearchQuality
 from picoseek.wire.detections import (
     detect_embed_request,
     embed_request,
@@ -36,15 +41,22 @@ from picoseek.wire.galleries import (
     collection_message,
     document_from,
     document_message,
+    index_message,
     mask_message,
     revision_from,
     revision_message,
+    schema_messages,
     search_request,
     search_result_from,
 )
+from picoseek.wire.operations import operation_from
 from picoseek.wire.pictures import as_inputs
+from picoseek.wire.snapshots import snapshot_from
+from picoseek.wire.verdicts import search_quality_from
 
 _PAGE = 1000
+_WAIT_S = 30.0
+_REPORT_EVERY_S = 0.5
 _DETECT_EMBED = "detect_embed"
 _SEARCH = "search"
 _ALL_BUT_VECTOR = DocumentMask(labels=True, attributes=True, payload=True, provenance=True)
@@ -233,6 +245,160 @@ class AsyncClient:
         )
         return response.deleted_documents
 
+    async def update_collection(
+        self,
+        name: str,
+        *,
+        index: IndexConfig | None = None,
+        schema: Sequence[AttributeField] | None = None,
+        description: str | None = None,
+        etag: str = "",
+        timeout_s: float | None = None,
+    ) -> CollectionUpdate:
+        """Change settings of a collection; what is None stays.
+
+        Another kind of index is built beside while searches and writes go on, by an operation, and takes effect when
+        that has ended; everything else is changed when this returns.
+
+        Args:
+            name: name of the collection, not an alias.
+            index: how its vectors shall be indexed, defaults of searches included.
+            schema: attributes that its documents may carry. Those that documents carry can neither go nor change.
+            description: for people.
+            etag: refuse unless the collection still has it; empty: do not check.
+            timeout_s: seconds for the call.
+
+        Raises:
+            AbortedError: it was changed meanwhile (ETAG_MISMATCH).
+            FailedPreconditionError: documents would not fit the schema (SCHEMA_IN_USE), another rebuild is running
+                (REBUILD_RUNNING), or it is an alias (NAME_IS_ALIAS).
+        """
+        asked = collection_pb2.Collection(name=name)
+        paths: list[str] = []
+        if index is not None:
+            asked.index.CopyFrom(index_message(index))
+            paths.append("index")
+        if schema is not None:
+            asked.schema.extend(schema_messages(schema))
+            paths.append("schema")
+        if description is not None:
+            asked.description = description
+            paths.append("description")
+        request = collection_pb2.UpdateCollectionRequest(
+            collection=asked, update_mask=FieldMask(paths=paths), etag=etag
+        )
+        response = await self._find(self._stubs.collections.UpdateCollection, request, timeout_s, repeatable=not etag)
+        return CollectionUpdate(collection_from(response.collection), response.operation_id)
+
+    async def set_alias(
+        self, name: str, collection: str, *, expected_collection: str = "", timeout_s: float | None = None
+    ) -> str:
+        """Make an alias, or move it to another collection for all calls from then on; returns where it was, or "".
+
+        Args:
+            name: the alias.
+            collection: name of a collection.
+            expected_collection: refuse unless it names this one now; empty: do not check.
+            timeout_s: seconds for the call.
+
+        Raises:
+            AbortedError: it does not name `expected_collection` (ALIAS_MISMATCH).
+            AlreadyExistsError: a collection has this name.
+            NotFoundError: there is no such collection.
+        """
+        request = collection_pb2.SetAliasRequest(
+            alias=collection_pb2.Alias(name=name, collection=collection), expected_collection=expected_collection
+        )
+        response = await self._find(
+            self._stubs.collections.SetAlias, request, timeout_s, repeatable=not expected_collection
+        )
+        return response.previous_collection
+
+    async def delete_alias(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Remove an alias; its collection stays.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = collection_pb2.DeleteAliasRequest(name=name)
+        await self._find(self._stubs.collections.DeleteAlias, request, timeout_s, repeatable=False)
+
+    async def list_aliases(self, *, timeout_s: float | None = None) -> list[Alias]:
+        """Return all aliases, by name."""
+        aliases: list[Alias] = []
+        token = ""
+        while True:
+            request = collection_pb2.ListAliasesRequest(page_size=_PAGE, page_token=token)
+            response = await self._find(self._stubs.collections.ListAliases, request, timeout_s)
+            aliases += [Alias(alias.name, alias.collection) for alias in response.aliases]
+            token = response.next_page_token
+            if not token:
+                return aliases
+
+    async def get_operation(self, id: str, *, timeout_s: float | None = None) -> Operation:  # noqa: A002
+        """Return how long work stands.
+
+        Raises:
+            NotFoundError: there is none of this id, or it ended long ago.
+        """
+        request = operation_pb2.GetOperationRequest(id=id)
+        response = await self._find(self._stubs.collections.GetOperation, request, timeout_s)
+        return operation_from(response.operation)
+
+    async def list_operations(self, collection: str = "", *, timeout_s: float | None = None) -> list[Operation]:
+        """Return long work of a collection, newest first; empty: of all."""
+        operations: list[Operation] = []
+        token = ""
+        while True:
+            request = operation_pb2.ListOperationsRequest(collection=collection, page_size=_PAGE, page_token=token)
+            response = await self._find(self._stubs.collections.ListOperations, request, timeout_s)
+            operations += [operation_from(operation) for operation in response.operations]
+            token = response.next_page_token
+            if not token:
+                return operations
+
+    async def wait_operation(
+        self,
+        id: str,  # noqa: A002
+        *,
+        timeout_s: float | None = None,
+        report: Callable[[Operation], None] | None = None,
+    ) -> Operation:
+        """Wait until long work has ended, in whatever way, and return it.
+
+        Args:
+            id: Operation.id.
+            timeout_s: longest wait, in seconds; None: no limit.
+            report: told now and then how it stands.
+
+        Raises:
+            DeadlineExceededError: it has not ended in time; it goes on.
+            NotFoundError: there is none of this id.
+        """
+        deadline = None if timeout_s is None else Deadline.after(timeout_s)
+        while True:
+            pause_s = _REPORT_EVERY_S if report else _WAIT_S
+            if deadline is not None:
+                pause_s = min(pause_s, deadline.require(f"operation {id} had ended"))
+            request = operation_pb2.WaitOperationRequest(id=id)
+            request.timeout.FromMilliseconds(round(pause_s * 1000))
+            response = await self._find(self._stubs.collections.WaitOperation, request, pause_s + self.config.timeout_s)
+            operation = operation_from(response.operation)
+            if report:
+                report(operation)
+            if operation.has_ended:
+                return operation
+
+    async def cancel_operation(self, id: str, *, timeout_s: float | None = None) -> Operation:  # noqa: A002
+        """Ask long work to stop, and return how it stands now.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        request = operation_pb2.CancelOperationRequest(id=id)
+        response = await self._find(self._stubs.collections.CancelOperation, request, timeout_s)
+        return operation_from(response.operation)
+
     async def upsert(
         self,
         collection: str,
@@ -410,6 +576,112 @@ class AsyncClient:
         method = stubs.search_stream.search if request.queries == 1 else stubs.search.Search
         response = await self._find(method, request, timeout_s)
         return search_result_from(response)
+
+    async def create_snapshot(
+        self, collection: str, name: str = "", *, request_id: str = "", timeout_s: float | None = None
+    ) -> Operation:
+        """Begin to write a snapshot, while searches and writes go on; wait_operation() tells when it is complete.
+
+        Args:
+            collection: name of the collection, or an alias.
+            name: of the snapshot; empty: made of the time and the revision, see Operation.result.
+            request_id: name of this call, under which one snapshot is begun however often it is sent; empty: a new one.
+            timeout_s: seconds for the call.
+
+        Raises:
+            AlreadyExistsError: the collection has a snapshot of this name.
+        """
+        request = snapshot_pb2.CreateSnapshotRequest(
+            collection=collection, name=name, request_id=request_id or str(uuid.uuid4())
+        )
+        response = await self._find(self._stubs.collections.CreateSnapshot, request, timeout_s)
+        return operation_from(response.operation)
+
+    async def get_snapshot(self, collection: str, name: str, *, timeout_s: float | None = None) -> Snapshot:
+        """Return a snapshot.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = snapshot_pb2.GetSnapshotRequest(collection=collection, snapshot=name)
+        response = await self._find(self._stubs.collections.GetSnapshot, request, timeout_s)
+        return snapshot_from(response.snapshot)
+
+    async def list_snapshots(self, collection: str = "", *, timeout_s: float | None = None) -> list[Snapshot]:
+        """Return the snapshots of a collection, newest first; empty: all."""
+        snapshots: list[Snapshot] = []
+        token = ""
+        while True:
+            request = snapshot_pb2.ListSnapshotsRequest(collection=collection, page_size=_PAGE, page_token=token)
+            response = await self._find(self._stubs.collections.ListSnapshots, request, timeout_s)
+            snapshots += [snapshot_from(snapshot) for snapshot in response.snapshots]
+            token = response.next_page_token
+            if not token:
+                return snapshots
+
+    async def verify_snapshot(self, collection: str, name: str, *, timeout_s: float | None = None) -> Operation:
+        """Begin to compare a snapshot with its checksums; the operation fails with SNAPSHOT_DAMAGED if it is damaged.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = snapshot_pb2.VerifySnapshotRequest(collection=collection, snapshot=name)
+        response = await self._find(self._stubs.collections.VerifySnapshot, request, timeout_s)
+        return operation_from(response.operation)
+
+    async def restore_snapshot(
+        self,
+        collection: str,
+        name: str,
+        *,
+        target: str = "",
+        overwrite: bool = False,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> Operation:
+        """Begin to make a collection of a snapshot; wait_operation() tells when it is there.
+
+        Args:
+            collection: Snapshot.collection.
+            name: Snapshot.name.
+            target: name of the collection to make; empty: the snapshot's own.
+            overwrite: put it in the place of the one that has this name. The old one answers until the restored one is
+                complete.
+            request_id: see create_snapshot().
+            timeout_s: seconds for the call.
+
+        Raises:
+            AlreadyExistsError: there is a collection of this name, and `overwrite` is not set.
+            NotFoundError: there is no such snapshot.
+        """
+        request = snapshot_pb2.RestoreSnapshotRequest(
+            collection=collection,
+            snapshot=name,
+            target=target,
+            overwrite=overwrite,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        response = await self._find(self._stubs.collections.RestoreSnapshot, request, timeout_s)
+        return operation_from(response.operation)
+
+    async def delete_snapshot(self, collection: str, name: str, *, timeout_s: float | None = None) -> Operation:
+        """Remove a snapshot; the operation removes what no other one needs.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = snapshot_pb2.DeleteSnapshotRequest(collection=collection, snapshot=name)
+        response = await self._find(self._stubs.collections.DeleteSnapshot, request, timeout_s, repeatable=False)
+        return operation_from(response.operation)
+
+    async def search_quality(self, collection: str, *, timeout_s: float | None = None) -> SearchQuality:
+        """Return what verdicts of a collection rest on, and what live searches find of what an exact search finds.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = search_pb2.GetSearchQualityRequest(collection=collection)
+        return search_quality_from(await self._find(self._stubs.search.GetSearchQuality, request, timeout_s))
 
     def _caller(self, service: str, address: str) -> UnaryCaller:
         return UnaryCaller(service, address, self.config.timeout_s, self.config.retry)

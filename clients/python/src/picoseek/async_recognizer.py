@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from picoseek.answer_policy import AnswerPolicy
 from picoseek.async_client import AsyncClient
@@ -13,19 +13,22 @@ from picoseek.collection import Collection
 from picoseek.deadline import Deadline
 from picoseek.detect_embed import DetectEmbedOptions, PictureResult, WholePicture
 from picoseek.document import DocumentMask
-from picoseek.embedding import Metric
+from picoseek.embedding import Embedding, Metric
 from picoseek.errors import FailedPreconditionError
 from picoseek.frame_recognitions import recognize_frames
 from picoseek.picture import PictureInput, PictureSource
 from picoseek.picture_object import PictureObject
 from picoseek.recognition import Candidate, FrameRecognition, Recognition, RecognizedObject
 from picoseek.search import Hit, SearchOptions, SearchResult
+from picoseek.served_embedder import find_embedder_of
 from picoseek.stranger_scores import measure_stranger_scores
 from picoseek.stream import Frame, FramePolicy, StreamOptions
 from picoseek.threshold import derive_threshold
 
 THRESHOLD_OF_TINY_GALLERIES = 0.5
 """Cosine from which on an item is the answer where the gallery is too small to derive it, as in PP-ShiTu."""
+
+_SPACE_MISMATCH = "EMBEDDING_SPACE_MISMATCH"
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,20 @@ class RecognizerConfig:
     detect_embed: DetectEmbedOptions = field(
         default_factory=lambda: DetectEmbedOptions(whole_picture=WholePicture.ALWAYS)
     )
-    """How objects are found. The whole picture is looked up too, for objects that the detector misses."""
+    """How objects are found; without a named embedder by the one that the gallery was made with.
+
+    The whole picture is looked up too, for objects that the detector misses.
+    """
     answers: AnswerPolicy = field(default_factory=AnswerPolicy)
     """Which of several answers about one place stays."""
     filter: str = ""
     """Only documents that meet it, see SearchOptions.filter."""
     exact: bool = False
     """Compare with every vector: exact, slower."""
+    false_accept_rate: float | None = None
+    """Ask the search service for a verdict on each object at this rate; what is known still goes by the threshold."""
+    explain: bool = False
+    """Ask why the nearest item of each object is the nearest."""
 
 
 class AsyncRecognizer:
@@ -60,7 +70,7 @@ class AsyncRecognizer:
         """Make a recogniser.
 
         Args:
-            gallery: name of the collection.
+            gallery: name of the collection, or an alias of it; a derived threshold and the embedder follow the alias.
             client: how to reach the services; it stays the caller's to close.
             config: how to recognise.
         """
@@ -68,7 +78,10 @@ class AsyncRecognizer:
         self.client = client
         self.config = config or RecognizerConfig()
         self._threshold = self.config.threshold
+        self._derived_from = ""
         self._deriving = asyncio.Lock()
+        self._detect_embed: DetectEmbedOptions | None = None
+        self._choosing = asyncio.Lock()
 
     async def recognize(self, picture: PictureInput | PictureSource, *, timeout_s: float | None = None) -> Recognition:
         """Recognise what is in a picture.
@@ -96,10 +109,16 @@ class AsyncRecognizer:
         """
         deadline = self._deadline(timeout_s)
         threshold = await self._ready_threshold(deadline)
-        results = await self.client.detect_embed(
-            pictures, self.config.detect_embed, timeout_s=deadline.require("the pictures were looked at")
-        )
-        return await self._answer(results, threshold, deadline)
+        options = await self._ready_detect_embed(deadline)
+        try:
+            return await self._look_at(pictures, options, threshold, deadline)
+        except FailedPreconditionError as error:
+            if error.reason != _SPACE_MISMATCH:
+                raise
+            chosen_anew = await self._ready_detect_embed(deadline)
+            if chosen_anew == options:
+                raise
+        return await self._look_at(pictures, chosen_anew, threshold, deadline)
 
     async def recognize_stream(
         self,
@@ -129,7 +148,8 @@ class AsyncRecognizer:
             (recognition,) = await self._answer([result], threshold, self._deadline(timeout_s))
             return recognition
 
-        options = StreamOptions(self.config.detect_embed, policy, max_in_flight)
+        detect_embed = await self._ready_detect_embed(self._deadline(timeout_s))
+        options = StreamOptions(detect_embed, policy, max_in_flight)
         async for recognized in recognize_frames(self.client, frames, options, answer, idle_timeout_s=timeout_s):
             yield recognized
 
@@ -145,9 +165,31 @@ class AsyncRecognizer:
     def _deadline(self, timeout_s: float | None) -> Deadline:
         return Deadline.after(self.client.config.timeout_s if timeout_s is None else timeout_s)
 
+    async def _ready_detect_embed(self, deadline: Deadline) -> DetectEmbedOptions:
+        options = self.config.detect_embed
+        if options.embedder or options.skip_embedding:
+            return options
+        async with self._choosing:
+            if self._detect_embed is None:
+                collection = await self.client.get_collection(
+                    self.gallery, timeout_s=deadline.require("the gallery's embedder was chosen")
+                )
+                embedder = await find_embedder_of(
+                    self.client, collection, timeout_s=deadline.require("the gallery's embedder was chosen")
+                )
+                self._detect_embed = replace(options, embedder=embedder.name)
+            return self._detect_embed
+
     async def _ready_threshold(self, deadline: Deadline) -> float:
         async with self._deriving:
             if self._threshold is None:
+                self._threshold = await self._derive(deadline)
+            return self._threshold
+
+    async def _threshold_of(self, collection: str, deadline: Deadline) -> float:
+        async with self._deriving:
+            # An alias may have been moved, and scores of one gallery say nothing about another one's.
+            if self._threshold is None or collection != self._derived_from:
                 self._threshold = await self._derive(deadline)
             return self._threshold
 
@@ -155,9 +197,22 @@ class AsyncRecognizer:
         collection = await self.client.get_collection(
             self.gallery, timeout_s=deadline.require("the gallery was measured")
         )
-        measured = await measure_stranger_scores(self.client, self.gallery, collection.space, deadline)
+        self._derived_from = collection.name
+        measured = await measure_stranger_scores(self.client, collection.name, collection.space, deadline)
         derived = derive_threshold(measured.scores, measured.self_score, measured.larger_is_closer)
         return _of_tiny_gallery(collection) if derived is None else derived
+
+    async def _look_at(
+        self,
+        pictures: Sequence[PictureInput | PictureSource],
+        options: DetectEmbedOptions,
+        threshold: float,
+        deadline: Deadline,
+    ) -> list[Recognition]:
+        results = await self.client.detect_embed(
+            pictures, options, timeout_s=deadline.require("the pictures were looked at")
+        )
+        return await self._answer(results, threshold, deadline)
 
     async def _answer(
         self, results: Sequence[PictureResult], threshold: float, deadline: Deadline
@@ -166,26 +221,24 @@ class AsyncRecognizer:
         started = time.perf_counter()
         found: SearchResult | None = None
         if embedded:
-            found = await self.client.search(
-                self.gallery,
-                [embedding.vector for _, embedding in embedded],
-                space=embedded[0][1].space,
-                options=SearchOptions(
-                    k=self.config.candidates,
-                    filter=self.config.filter,
-                    max_per_item=1,
-                    exact=self.config.exact,
-                    include=DocumentMask(labels=True),
-                ),
-                timeout_s=deadline.require("the gallery was searched"),
-            )
+            found = await self._search([embedding for _, embedding in embedded], deadline)
+            if self.config.threshold is None and found.collection:
+                threshold = await self._threshold_of(found.collection, deadline)
         search_us = round((time.perf_counter() - started) * 1e6)
         larger_is_closer = found.larger_is_closer if found else True
         hits = iter(found.hits if found else ())
+        verdicts = iter(found.verdicts if found else ())
+        explanations = iter(found.explanations if found else ())
         answers: list[Recognition] = []
         for result in results:
             objects = [
-                _recognized(seen, next(hits), threshold, larger_is_closer) for seen in result.objects if seen.embedding
+                replace(
+                    _recognized(seen, next(hits), threshold, larger_is_closer),
+                    verdict=next(verdicts, None),
+                    explanation=next(explanations, None),
+                )
+                for seen in result.objects
+                if seen.embedding
             ]
             answers.append(
                 Recognition(
@@ -200,6 +253,29 @@ class AsyncRecognizer:
                 )
             )
         return answers
+
+    async def _search(self, embeddings: Sequence[Embedding], deadline: Deadline) -> SearchResult:
+        options = SearchOptions(
+            k=self.config.candidates,
+            filter=self.config.filter,
+            max_per_item=1,
+            exact=self.config.exact,
+            include=DocumentMask(labels=True),
+            false_accept_rate=self.config.false_accept_rate,
+            explain=self.config.explain,
+        )
+        try:
+            return await self.client.search(
+                self.gallery,
+                [embedding.vector for embedding in embeddings],
+                space=embeddings[0].space,
+                options=options,
+                timeout_s=deadline.require("the gallery was searched"),
+            )
+        except FailedPreconditionError as error:
+            if error.reason == _SPACE_MISMATCH:
+                self._detect_embed = None  # An alias may have been moved to a gallery of another embedder.
+            raise
 
 
 def _recognized(seen: PictureObject, hits: Sequence[Hit], threshold: float, larger_is_closer: bool) -> RecognizedObject:

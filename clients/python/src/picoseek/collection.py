@@ -64,6 +64,8 @@ class IndexConfig:
     """SQ8 and PQ: candidates a hit that a search compares in full if it does not say; 0: the service's default."""
     ef_construction: int = 0
     """HNSW: length of the candidate list while building; 0: the service's default."""
+    exact: bool = False
+    """Searches that do not say compare with every vector."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,26 @@ class Collection:
     """When its settings were changed last. Set by the service."""
     etag: str = ""
     """Changes with every change of its settings. Set by the service."""
+    restored_at: tuple[Revision, ...] = ()
+    """Revisions at which restores ended earlier lives of its log; later writes of those epochs are gone. Set by the
+    service."""
+
+
+@dataclass(frozen=True)
+class CollectionUpdate:
+    """What a change of a collection's settings has done."""
+
+    collection: Collection
+    """As it is now."""
+    operation_id: str = ""
+    """The rebuild that the change calls for, see `wait_operation`; empty: none."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A second name of a collection."""
+
+    name: str
+    """Like a collection's name, and different from all of them."""
+    collection: str
+    """Name of the collection."""

@@ -14,7 +14,7 @@ from picoseek.embedding import Embedding
 from picoseek.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from picoseek.labelled_pictures import LabelledPicture
 from picoseek.picture import PictureInput, read_picture_file
-from picoseek.served_embedder import find_embedder
+from picoseek.served_embedder import find_embedder, find_embedder_of
 from picoseek.usable_results import usable_results
 
 CONTENT_DIGEST = "content_sha256"
@@ -30,7 +30,7 @@ class ImportOptions:
     """How pictures are imported."""
 
     embedder: str = ""
-    """Embedder by name; empty: the service's default."""
+    """Embedder by name; empty: the one that the gallery was made with, and the service's default for a new one."""
     description: str = ""
     """Of the gallery, if it is made."""
     timeout_s: float = 120.0
@@ -97,6 +97,7 @@ class GalleryImport:
         self._options = options
         self._report = report
         self._space = ""
+        self._embedder = ""
         self._keeps_digests = False
 
     async def run(self, pictures: Sequence[LabelledPicture]) -> ImportProgress:
@@ -106,7 +107,7 @@ class GalleryImport:
         added is on disk; when the import is cut off, the same import again passes over what is there.
 
         Raises:
-            FailedPreconditionError: the gallery was made with another embedder.
+            FailedPreconditionError: the gallery was made with another embedder than the one named, or than all served.
             PicoSeekError: a service failed.
         """
         await self._prepare()
@@ -122,27 +123,34 @@ class GalleryImport:
         return tally.progress()
 
     async def _prepare(self) -> None:
-        embedder = await find_embedder(self._client, self._options.embedder, timeout_s=self._options.timeout_s)
+        timeout_s = self._options.timeout_s
         try:
-            collection = await self._client.get_collection(self._gallery, timeout_s=self._options.timeout_s)
+            collection = await self._client.get_collection(self._gallery, timeout_s=timeout_s)
         except NotFoundError:
-            wanted = Collection(
-                self._gallery,
-                embedder.space,
-                schema=(AttributeField(CONTENT_DIGEST, AttributeType.STRING, description="SHA-256 of the file"),),
-                description=self._options.description,
-            )
-            collection = await self._client.create_collection(
-                wanted, if_not_exists=True, timeout_s=self._options.timeout_s
-            )
-        if collection.space.digest != embedder.space.digest:
-            raise FailedPreconditionError(
-                f"gallery {self._gallery!r} was made with another embedder than {embedder.name!r}, so their vectors "
-                "cannot be compared; import into a new gallery, or serve the old embedder",
-                reason="EMBEDDING_SPACE_MISMATCH",
-            )
+            collection = await self._make(timeout_s)
+        if self._options.embedder:
+            embedder = await find_embedder(self._client, self._options.embedder, timeout_s=timeout_s)
+            if collection.space.digest != embedder.space.digest:
+                raise FailedPreconditionError(
+                    f"gallery {self._gallery!r} was made with another embedder than {embedder.name!r}, so their "
+                    "vectors cannot be compared; import into a new gallery, or name no embedder",
+                    reason="EMBEDDING_SPACE_MISMATCH",
+                )
+        else:
+            embedder = await find_embedder_of(self._client, collection, timeout_s=timeout_s)
+        self._embedder = embedder.name
         self._space = embedder.space.digest
         self._keeps_digests = any(attribute.name == CONTENT_DIGEST for attribute in collection.schema)
+
+    async def _make(self, timeout_s: float | None) -> Collection:
+        embedder = await find_embedder(self._client, self._options.embedder, timeout_s=timeout_s)
+        wanted = Collection(
+            self._gallery,
+            embedder.space,
+            schema=(AttributeField(CONTENT_DIGEST, AttributeType.STRING, description="SHA-256 of the file"),),
+            description=self._options.description,
+        )
+        return await self._client.create_collection(wanted, if_not_exists=True, timeout_s=timeout_s)
 
     async def _work(self, batches: Iterator[Sequence[LabelledPicture]], tally: _Tally) -> None:
         for batch in batches:
@@ -175,7 +183,7 @@ class GalleryImport:
 
     async def _add(self, part: Sequence[_Loaded], tally: _Tally) -> None:
         inputs = [PictureInput(entry.data, id=entry.picture.id) for entry in part]
-        call = self._client.embed(inputs, embedder=self._options.embedder, timeout_s=self._options.timeout_s)
+        call = self._client.embed(inputs, embedder=self._embedder, timeout_s=self._options.timeout_s)
         documents: list[Document] = []
         for entry, result in zip(part, await usable_results(call, len(part)), strict=True):
             if isinstance(result, InvalidArgumentError):

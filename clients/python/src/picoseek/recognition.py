@@ -8,6 +8,7 @@ from picoseek.box import Box
 from picoseek.errors import PicoSeekError
 from picoseek.picture_object import Crop, ObjectSource, StageTimings
 from picoseek.stream import DropReason
+from picoseek.verdict import Explanation, Verdict
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class RecognizedObject:
     """The same thing in several frames of a stream; 0: not tracked."""
     crop: Crop | None = None
     """Its pixels, when crops were asked for."""
+    verdict: Verdict | None = None
+    """What the search service says of the nearest item, when a rate of false accepts was configured."""
+    explanation: Explanation | None = None
+    """Why the nearest item is the nearest, when that was asked for."""
 
     @property
     def label(self) -> str | None:

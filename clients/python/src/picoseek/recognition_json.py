@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from picoseek.recognition import Candidate, FrameRecognition, Recognition, RecognizedObject
+from picoseek.verdict import Explanation, Verdict
 
 JsonObject = dict[str, Any]
 """Values that `json.dumps` takes."""
@@ -49,6 +51,52 @@ def _object_json(found: RecognizedObject) -> JsonObject:
         "detector_score": found.detector_score,
         "nearest": _candidate_json(found.candidates[0]) if found.candidates else None,
         "runner_up": _candidate_json(runner_up) if runner_up else None,
+        **({} if found.verdict is None else {"verdict": _verdict_json(found.verdict)}),
+        **({} if found.explanation is None else {"explanation": explanation_json(found.explanation)}),
+    }
+
+
+def explanation_json(explanation: Explanation) -> JsonObject:
+    """Return why a nearest item is the nearest."""
+    provenance = explanation.provenance
+    return {
+        "reference": explanation.id,
+        "item": explanation.item,
+        "score": explanation.score,
+        "source": provenance.source,
+        "crop_box": provenance.crop_box.as_list() if provenance.crop_box else None,
+        "request_id": provenance.request_id,
+        "added_at": provenance.added_at.isoformat() if provenance.added_at else None,
+        "runner_up": {
+            "reference": explanation.runner_up_id,
+            "item": explanation.runner_up_item,
+            "score": explanation.runner_up_score,
+        }
+        if explanation.runner_up_id
+        else None,
+        "exact": explanation.exact,
+        "segment": explanation.segment,
+        "segments": [
+            {
+                "segment": segment.segment,
+                "kind": segment.kind,
+                "documents": segment.documents,
+                "exact": segment.exact,
+                "candidates": segment.candidates,
+                "cells": segment.cells,
+            }
+            for segment in explanation.segments
+        ],
+    }
+
+
+def _verdict_json(verdict: Verdict) -> JsonObject:
+    # JSON has neither infinity nor NaN.
+    return {
+        "kind": verdict.kind.value,
+        "probability": verdict.probability,
+        "margin": verdict.margin if math.isfinite(verdict.margin) else None,
+        "threshold": verdict.threshold if math.isfinite(verdict.threshold) else None,
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from picoseek.collection import Revision
 from picoseek.document import Document, DocumentMask
+from picoseek.verdict import Explanation, Verdict
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class SearchOptions:
     """Parts of the documents to return with the hits."""
     min_revision: Revision | None = None
     """The answer must hold this revision."""
+    false_accept_rate: float | None = None
+    """Ask for a verdict on each first hit: of queries whose item is not in the collection, so many are accepted."""
+    explain: bool = False
+    """Ask for the reasons of each query's first hit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,3 +71,9 @@ class SearchResult:
     """Parts whose hits are missing."""
     total_us: int
     """From arrival to answer, microseconds."""
+    collection: str = ""
+    """Name of the collection that was searched, also when an alias was asked."""
+    verdicts: tuple[Verdict, ...] = ()
+    """One a query if asked for, else empty."""
+    explanations: tuple[Explanation, ...] = ()
+    """One a query if asked for, else empty."""

@@ -86,6 +86,7 @@ class Collection(google.protobuf.message.Message):
     CREATED_AT_FIELD_NUMBER: builtins.int
     UPDATED_AT_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    RESTORED_AT_FIELD_NUMBER: builtins.int
     name: builtins.str
     """1 to 64 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit."""
     metric: picoseek_protos.v1.embedding_pb2.Metric.ValueType
@@ -132,6 +133,12 @@ class Collection(google.protobuf.message.Message):
     def updated_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When its settings were changed last. Set by the service."""
 
+    @property
+    def restored_at(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[picoseek_protos.v1.revision_pb2.Revision]:
+        """Revisions at which restores from snapshots ended earlier lives of its log, by epoch: writes at later sequences of those epochs are
+        gone, and a call with one of them as min_revision is refused (REVISION_LOST). Set by the service.
+        """
+
     def __init__(
         self,
         *,
@@ -151,9 +158,10 @@ class Collection(google.protobuf.message.Message):
         created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str = ...,
+        restored_at: collections_abc.Iterable[picoseek_protos.v1.revision_pb2.Revision] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["created_at", b"created_at", "index", b"index", "revision", b"revision", "space", b"space", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "description", b"description", "documents", b"documents", "etag", b"etag", "index", b"index", "index_generation", b"index_generation", "items", b"items", "metric", b"metric", "name", b"name", "replicas", b"replicas", "revision", b"revision", "schema", b"schema", "segments", b"segments", "shards", b"shards", "space", b"space", "updated_at", b"updated_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "description", b"description", "documents", b"documents", "etag", b"etag", "index", b"index", "index_generation", b"index_generation", "items", b"items", "metric", b"metric", "name", b"name", "replicas", b"replicas", "restored_at", b"restored_at", "revision", b"revision", "schema", b"schema", "segments", b"segments", "shards", b"shards", "space", b"space", "updated_at", b"updated_at"]) -> None: ...
 
 Global___Collection: typing_extensions.TypeAlias = Collection
 
@@ -406,7 +414,11 @@ class UpdateCollectionRequest(google.protobuf.message.Message):
 
     @property
     def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
-        """Fields to change (AIP-161): index, replicas, schema, description."""
+        """Fields to change (AIP-161): description, index or fields within it, schema, replicas (only 1 is served yet). All change at once but
+        index.factory and index.ef_construction, which change when the operation has ended. While one runs, index may be given as it is shown
+        with other defaults; that operation goes on. Attributes that documents have can neither go nor change their type, those that a
+        document lacks cannot become required (SCHEMA_IN_USE).
+        """
 
     def __init__(
         self,

@@ -23,15 +23,17 @@ _sym_db = _symbol_database.Default()
 
 
 from picoseek_protos.v1 import collection_pb2 as picoseek_dot_v1_dot_collection__pb2
+from picoseek_protos.v1 import operation_pb2 as picoseek_dot_v1_dot_operation__pb2
+from picoseek_protos.v1 import snapshot_pb2 as picoseek_dot_v1_dot_snapshot__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$picoseek/v1/collection_service.proto\x12\x0bpicoseek.v1\x1a\x1cpicoseek/v1/collection.proto2\x8b\x03\n\x11\x43ollectionService\x12_\n\x10\x43reateCollection\x12$.picoseek.v1.CreateCollectionRequest\x1a%.picoseek.v1.CreateCollectionResponse\x12V\n\rGetCollection\x12!.picoseek.v1.GetCollectionRequest\x1a\".picoseek.v1.GetCollectionResponse\x12\\\n\x0fListCollections\x12#.picoseek.v1.ListCollectionsRequest\x1a$.picoseek.v1.ListCollectionsResponse\x12_\n\x10\x44\x65leteCollection\x12$.picoseek.v1.DeleteCollectionRequest\x1a%.picoseek.v1.DeleteCollectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$picoseek/v1/collection_service.proto\x12\x0bpicoseek.v1\x1a\x1cpicoseek/v1/collection.proto\x1a\x1bpicoseek/v1/operation.proto\x1a\x1apicoseek/v1/snapshot.proto2\xd8\x0c\n\x11\x43ollectionService\x12_\n\x10\x43reateCollection\x12$.picoseek.v1.CreateCollectionRequest\x1a%.picoseek.v1.CreateCollectionResponse\x12V\n\rGetCollection\x12!.picoseek.v1.GetCollectionRequest\x1a\".picoseek.v1.GetCollectionResponse\x12\\\n\x0fListCollections\x12#.picoseek.v1.ListCollectionsRequest\x1a$.picoseek.v1.ListCollectionsResponse\x12_\n\x10UpdateCollection\x12$.picoseek.v1.UpdateCollectionRequest\x1a%.picoseek.v1.UpdateCollectionResponse\x12_\n\x10\x44\x65leteCollection\x12$.picoseek.v1.DeleteCollectionRequest\x1a%.picoseek.v1.DeleteCollectionResponse\x12G\n\x08SetAlias\x12\x1c.picoseek.v1.SetAliasRequest\x1a\x1d.picoseek.v1.SetAliasResponse\x12P\n\x0b\x44\x65leteAlias\x12\x1f.picoseek.v1.DeleteAliasRequest\x1a .picoseek.v1.DeleteAliasResponse\x12P\n\x0bListAliases\x12\x1f.picoseek.v1.ListAliasesRequest\x1a .picoseek.v1.ListAliasesResponse\x12S\n\x0cGetOperation\x12 .picoseek.v1.GetOperationRequest\x1a!.picoseek.v1.GetOperationResponse\x12Y\n\x0eListOperations\x12\".picoseek.v1.ListOperationsRequest\x1a#.picoseek.v1.ListOperationsResponse\x12V\n\rWaitOperation\x12!.picoseek.v1.WaitOperationRequest\x1a\".picoseek.v1.WaitOperationResponse\x12\\\n\x0f\x43\x61ncelOperation\x12#.picoseek.v1.CancelOperationRequest\x1a$.picoseek.v1.CancelOperationResponse\x12Y\n\x0e\x43reateSnapshot\x12\".picoseek.v1.CreateSnapshotRequest\x1a#.picoseek.v1.CreateSnapshotResponse\x12P\n\x0bGetSnapshot\x12\x1f.picoseek.v1.GetSnapshotRequest\x1a .picoseek.v1.GetSnapshotResponse\x12V\n\rListSnapshots\x12!.picoseek.v1.ListSnapshotsRequest\x1a\".picoseek.v1.ListSnapshotsResponse\x12Y\n\x0eVerifySnapshot\x12\".picoseek.v1.VerifySnapshotRequest\x1a#.picoseek.v1.VerifySnapshotResponse\x12\\\n\x0fRestoreSnapshot\x12#.picoseek.v1.RestoreSnapshotRequest\x1a$.picoseek.v1.RestoreSnapshotResponse\x12Y\n\x0e\x44\x65leteSnapshot\x12\".picoseek.v1.DeleteSnapshotRequest\x1a#.picoseek.v1.DeleteSnapshotResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'picoseek.v1.collection_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLECTIONSERVICE']._serialized_start=84
-  _globals['_COLLECTIONSERVICE']._serialized_end=479
+  _globals['_COLLECTIONSERVICE']._serialized_start=141
+  _globals['_COLLECTIONSERVICE']._serialized_end=1765
 # @@protoc_insertion_point(module_scope)

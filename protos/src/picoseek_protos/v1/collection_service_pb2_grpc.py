@@ -4,6 +4,8 @@ import grpc
 import warnings
 
 from picoseek_protos.v1 import collection_pb2 as picoseek_dot_v1_dot_collection__pb2
+from picoseek_protos.v1 import operation_pb2 as picoseek_dot_v1_dot_operation__pb2
+from picoseek_protos.v1 import snapshot_pb2 as picoseek_dot_v1_dot_snapshot__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -26,16 +28,28 @@ if _version_not_supported:
 
 
 class CollectionServiceStub(object):
-    """Makes, describes and removes collections.
+    """Makes, describes, changes and removes collections, their aliases and snapshots, and the long work on them.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
 
     | code             | reason                                        | cure                                            |
     |------------------|-----------------------------------------------|-------------------------------------------------|
-    | INVALID_ARGUMENT | COLLECTION_INVALID, PAGE_TOKEN_INVALID        | see the message, which names the field          |
-    | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
-    | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
-    | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | INVALID_ARGUMENT | COLLECTION_INVALID, ALIAS_INVALID, UPDATE_MASK_INVALID, PAGE_TOKEN_INVALID, DURATION_INVALID | see the message, which names the field |
+    | INVALID_ARGUMENT | REQUEST_MALFORMED                             | generate the client from this service's protos  |
+    | NOT_FOUND        | COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND, OPERATION_NOT_FOUND | the list calls name those there are |
+    | ALREADY_EXISTS   | COLLECTION_EXISTS, ALIAS_EXISTS               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | NAME_IS_ALIAS                              | name the collection itself                      |
+    | FAILED_PRECONDITION | COLLECTION_HAS_ALIASES                     | move or delete the aliases first                |
+    | FAILED_PRECONDITION | REBUILD_RUNNING                            | wait for the operation that it names, or cancel it |
+    | FAILED_PRECONDITION | SCHEMA_IN_USE                              | replace or delete the documents that it names   |
+    | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
+    | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
+    | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
+    | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
+    | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |
+    | DATA_LOSS        | SNAPSHOT_DAMAGED                              | use another snapshot                            |
+    | ABORTED          | ETAG_MISMATCH, ALIAS_MISMATCH                 | read it again and decide anew                   |
     | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
     | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
@@ -61,24 +75,106 @@ class CollectionServiceStub(object):
                 request_serializer=picoseek_dot_v1_dot_collection__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=picoseek_dot_v1_dot_collection__pb2.ListCollectionsResponse.FromString,
                 _registered_method=True)
+        self.UpdateCollection = channel.unary_unary(
+                '/picoseek.v1.CollectionService/UpdateCollection',
+                request_serializer=picoseek_dot_v1_dot_collection__pb2.UpdateCollectionRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_collection__pb2.UpdateCollectionResponse.FromString,
+                _registered_method=True)
         self.DeleteCollection = channel.unary_unary(
                 '/picoseek.v1.CollectionService/DeleteCollection',
                 request_serializer=picoseek_dot_v1_dot_collection__pb2.DeleteCollectionRequest.SerializeToString,
                 response_deserializer=picoseek_dot_v1_dot_collection__pb2.DeleteCollectionResponse.FromString,
                 _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/picoseek.v1.CollectionService/SetAlias',
+                request_serializer=picoseek_dot_v1_dot_collection__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_collection__pb2.SetAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteAlias = channel.unary_unary(
+                '/picoseek.v1.CollectionService/DeleteAlias',
+                request_serializer=picoseek_dot_v1_dot_collection__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_collection__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/picoseek.v1.CollectionService/ListAliases',
+                request_serializer=picoseek_dot_v1_dot_collection__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_collection__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.GetOperation = channel.unary_unary(
+                '/picoseek.v1.CollectionService/GetOperation',
+                request_serializer=picoseek_dot_v1_dot_operation__pb2.GetOperationRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_operation__pb2.GetOperationResponse.FromString,
+                _registered_method=True)
+        self.ListOperations = channel.unary_unary(
+                '/picoseek.v1.CollectionService/ListOperations',
+                request_serializer=picoseek_dot_v1_dot_operation__pb2.ListOperationsRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_operation__pb2.ListOperationsResponse.FromString,
+                _registered_method=True)
+        self.WaitOperation = channel.unary_unary(
+                '/picoseek.v1.CollectionService/WaitOperation',
+                request_serializer=picoseek_dot_v1_dot_operation__pb2.WaitOperationRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_operation__pb2.WaitOperationResponse.FromString,
+                _registered_method=True)
+        self.CancelOperation = channel.unary_unary(
+                '/picoseek.v1.CollectionService/CancelOperation',
+                request_serializer=picoseek_dot_v1_dot_operation__pb2.CancelOperationRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_operation__pb2.CancelOperationResponse.FromString,
+                _registered_method=True)
+        self.CreateSnapshot = channel.unary_unary(
+                '/picoseek.v1.CollectionService/CreateSnapshot',
+                request_serializer=picoseek_dot_v1_dot_snapshot__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_snapshot__pb2.CreateSnapshotResponse.FromString,
+                _registered_method=True)
+        self.GetSnapshot = channel.unary_unary(
+                '/picoseek.v1.CollectionService/GetSnapshot',
+                request_serializer=picoseek_dot_v1_dot_snapshot__pb2.GetSnapshotRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_snapshot__pb2.GetSnapshotResponse.FromString,
+                _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/picoseek.v1.CollectionService/ListSnapshots',
+                request_serializer=picoseek_dot_v1_dot_snapshot__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_snapshot__pb2.ListSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.VerifySnapshot = channel.unary_unary(
+                '/picoseek.v1.CollectionService/VerifySnapshot',
+                request_serializer=picoseek_dot_v1_dot_snapshot__pb2.VerifySnapshotRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_snapshot__pb2.VerifySnapshotResponse.FromString,
+                _registered_method=True)
+        self.RestoreSnapshot = channel.unary_unary(
+                '/picoseek.v1.CollectionService/RestoreSnapshot',
+                request_serializer=picoseek_dot_v1_dot_snapshot__pb2.RestoreSnapshotRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_snapshot__pb2.RestoreSnapshotResponse.FromString,
+                _registered_method=True)
+        self.DeleteSnapshot = channel.unary_unary(
+                '/picoseek.v1.CollectionService/DeleteSnapshot',
+                request_serializer=picoseek_dot_v1_dot_snapshot__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_snapshot__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionServiceServicer(object):
-    """Makes, describes and removes collections.
+    """Makes, describes, changes and removes collections, their aliases and snapshots, and the long work on them.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
 
     | code             | reason                                        | cure                                            |
     |------------------|-----------------------------------------------|-------------------------------------------------|
-    | INVALID_ARGUMENT | COLLECTION_INVALID, PAGE_TOKEN_INVALID        | see the message, which names the field          |
-    | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
-    | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
-    | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | INVALID_ARGUMENT | COLLECTION_INVALID, ALIAS_INVALID, UPDATE_MASK_INVALID, PAGE_TOKEN_INVALID, DURATION_INVALID | see the message, which names the field |
+    | INVALID_ARGUMENT | REQUEST_MALFORMED                             | generate the client from this service's protos  |
+    | NOT_FOUND        | COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND, OPERATION_NOT_FOUND | the list calls name those there are |
+    | ALREADY_EXISTS   | COLLECTION_EXISTS, ALIAS_EXISTS               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | NAME_IS_ALIAS                              | name the collection itself                      |
+    | FAILED_PRECONDITION | COLLECTION_HAS_ALIASES                     | move or delete the aliases first                |
+    | FAILED_PRECONDITION | REBUILD_RUNNING                            | wait for the operation that it names, or cancel it |
+    | FAILED_PRECONDITION | SCHEMA_IN_USE                              | replace or delete the documents that it names   |
+    | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
+    | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
+    | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
+    | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
+    | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |
+    | DATA_LOSS        | SNAPSHOT_DAMAGED                              | use another snapshot                            |
+    | ABORTED          | ETAG_MISMATCH, ALIAS_MISMATCH                 | read it again and decide anew                   |
     | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
     | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
@@ -104,8 +200,107 @@ class CollectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateCollection(self, request, context):
+        """Changes a collection's settings. Another index kind is built beside, by an operation, while searches and writes go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteCollection(self, request, context):
         """Removes a collection and all its documents.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Makes an alias, or moves it to another collection for all calls that begin from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAlias(self, request, context):
+        """Removes an alias; its collection stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Lists aliases by name, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOperation(self, request, context):
+        """Tells how long work stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperations(self, request, context):
+        """Lists long work, newest first, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WaitOperation(self, request, context):
+        """Waits, within bounds, until long work has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOperation(self, request, context):
+        """Asks long work to stop.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSnapshot(self, request, context):
+        """Writes a snapshot of a collection, at the revision that it has when the work begins, while searches and writes go on. Blobs that
+        earlier snapshots have written are not written again. Until all of it is there the snapshot does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSnapshot(self, request, context):
+        """Describes a snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
+        """Lists snapshots, newest first, in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifySnapshot(self, request, context):
+        """Reads all of a snapshot and compares it with its checksums.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSnapshot(self, request, context):
+        """Makes a collection of a snapshot, or puts it in the place of one. Every byte is compared with its checksum first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSnapshot(self, request, context):
+        """Removes a snapshot.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,10 +324,80 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=picoseek_dot_v1_dot_collection__pb2.ListCollectionsRequest.FromString,
                     response_serializer=picoseek_dot_v1_dot_collection__pb2.ListCollectionsResponse.SerializeToString,
             ),
+            'UpdateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCollection,
+                    request_deserializer=picoseek_dot_v1_dot_collection__pb2.UpdateCollectionRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_collection__pb2.UpdateCollectionResponse.SerializeToString,
+            ),
             'DeleteCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteCollection,
                     request_deserializer=picoseek_dot_v1_dot_collection__pb2.DeleteCollectionRequest.FromString,
                     response_serializer=picoseek_dot_v1_dot_collection__pb2.DeleteCollectionResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=picoseek_dot_v1_dot_collection__pb2.SetAliasRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_collection__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=picoseek_dot_v1_dot_collection__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_collection__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=picoseek_dot_v1_dot_collection__pb2.ListAliasesRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_collection__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'GetOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOperation,
+                    request_deserializer=picoseek_dot_v1_dot_operation__pb2.GetOperationRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_operation__pb2.GetOperationResponse.SerializeToString,
+            ),
+            'ListOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperations,
+                    request_deserializer=picoseek_dot_v1_dot_operation__pb2.ListOperationsRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_operation__pb2.ListOperationsResponse.SerializeToString,
+            ),
+            'WaitOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitOperation,
+                    request_deserializer=picoseek_dot_v1_dot_operation__pb2.WaitOperationRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_operation__pb2.WaitOperationResponse.SerializeToString,
+            ),
+            'CancelOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOperation,
+                    request_deserializer=picoseek_dot_v1_dot_operation__pb2.CancelOperationRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_operation__pb2.CancelOperationResponse.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=picoseek_dot_v1_dot_snapshot__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_snapshot__pb2.CreateSnapshotResponse.SerializeToString,
+            ),
+            'GetSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSnapshot,
+                    request_deserializer=picoseek_dot_v1_dot_snapshot__pb2.GetSnapshotRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_snapshot__pb2.GetSnapshotResponse.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=picoseek_dot_v1_dot_snapshot__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_snapshot__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'VerifySnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifySnapshot,
+                    request_deserializer=picoseek_dot_v1_dot_snapshot__pb2.VerifySnapshotRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_snapshot__pb2.VerifySnapshotResponse.SerializeToString,
+            ),
+            'RestoreSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreSnapshot,
+                    request_deserializer=picoseek_dot_v1_dot_snapshot__pb2.RestoreSnapshotRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_snapshot__pb2.RestoreSnapshotResponse.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=picoseek_dot_v1_dot_snapshot__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_snapshot__pb2.DeleteSnapshotResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,16 +408,28 @@ def add_CollectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionService(object):
-    """Makes, describes and removes collections.
+    """Makes, describes, changes and removes collections, their aliases and snapshots, and the long work on them.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
 
     | code             | reason                                        | cure                                            |
     |------------------|-----------------------------------------------|-------------------------------------------------|
-    | INVALID_ARGUMENT | COLLECTION_INVALID, PAGE_TOKEN_INVALID        | see the message, which names the field          |
-    | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
-    | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
-    | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | INVALID_ARGUMENT | COLLECTION_INVALID, ALIAS_INVALID, UPDATE_MASK_INVALID, PAGE_TOKEN_INVALID, DURATION_INVALID | see the message, which names the field |
+    | INVALID_ARGUMENT | REQUEST_MALFORMED                             | generate the client from this service's protos  |
+    | NOT_FOUND        | COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND, OPERATION_NOT_FOUND | the list calls name those there are |
+    | ALREADY_EXISTS   | COLLECTION_EXISTS, ALIAS_EXISTS               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | NAME_IS_ALIAS                              | name the collection itself                      |
+    | FAILED_PRECONDITION | COLLECTION_HAS_ALIASES                     | move or delete the aliases first                |
+    | FAILED_PRECONDITION | REBUILD_RUNNING                            | wait for the operation that it names, or cancel it |
+    | FAILED_PRECONDITION | SCHEMA_IN_USE                              | replace or delete the documents that it names   |
+    | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
+    | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
+    | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
+    | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
+    | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |
+    | DATA_LOSS        | SNAPSHOT_DAMAGED                              | use another snapshot                            |
+    | ABORTED          | ETAG_MISMATCH, ALIAS_MISMATCH                 | read it again and decide anew                   |
     | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
     | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
@@ -239,6 +516,33 @@ class CollectionService(object):
             _registered_method=True)
 
     @staticmethod
+    def UpdateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/UpdateCollection',
+            picoseek_dot_v1_dot_collection__pb2.UpdateCollectionRequest.SerializeToString,
+            picoseek_dot_v1_dot_collection__pb2.UpdateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteCollection(request,
             target,
             options=(),
@@ -255,6 +559,357 @@ class CollectionService(object):
             '/picoseek.v1.CollectionService/DeleteCollection',
             picoseek_dot_v1_dot_collection__pb2.DeleteCollectionRequest.SerializeToString,
             picoseek_dot_v1_dot_collection__pb2.DeleteCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/SetAlias',
+            picoseek_dot_v1_dot_collection__pb2.SetAliasRequest.SerializeToString,
+            picoseek_dot_v1_dot_collection__pb2.SetAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/DeleteAlias',
+            picoseek_dot_v1_dot_collection__pb2.DeleteAliasRequest.SerializeToString,
+            picoseek_dot_v1_dot_collection__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/ListAliases',
+            picoseek_dot_v1_dot_collection__pb2.ListAliasesRequest.SerializeToString,
+            picoseek_dot_v1_dot_collection__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/GetOperation',
+            picoseek_dot_v1_dot_operation__pb2.GetOperationRequest.SerializeToString,
+            picoseek_dot_v1_dot_operation__pb2.GetOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/ListOperations',
+            picoseek_dot_v1_dot_operation__pb2.ListOperationsRequest.SerializeToString,
+            picoseek_dot_v1_dot_operation__pb2.ListOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/WaitOperation',
+            picoseek_dot_v1_dot_operation__pb2.WaitOperationRequest.SerializeToString,
+            picoseek_dot_v1_dot_operation__pb2.WaitOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/CancelOperation',
+            picoseek_dot_v1_dot_operation__pb2.CancelOperationRequest.SerializeToString,
+            picoseek_dot_v1_dot_operation__pb2.CancelOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/CreateSnapshot',
+            picoseek_dot_v1_dot_snapshot__pb2.CreateSnapshotRequest.SerializeToString,
+            picoseek_dot_v1_dot_snapshot__pb2.CreateSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/GetSnapshot',
+            picoseek_dot_v1_dot_snapshot__pb2.GetSnapshotRequest.SerializeToString,
+            picoseek_dot_v1_dot_snapshot__pb2.GetSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/ListSnapshots',
+            picoseek_dot_v1_dot_snapshot__pb2.ListSnapshotsRequest.SerializeToString,
+            picoseek_dot_v1_dot_snapshot__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifySnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/VerifySnapshot',
+            picoseek_dot_v1_dot_snapshot__pb2.VerifySnapshotRequest.SerializeToString,
+            picoseek_dot_v1_dot_snapshot__pb2.VerifySnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/RestoreSnapshot',
+            picoseek_dot_v1_dot_snapshot__pb2.RestoreSnapshotRequest.SerializeToString,
+            picoseek_dot_v1_dot_snapshot__pb2.RestoreSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.CollectionService/DeleteSnapshot',
+            picoseek_dot_v1_dot_snapshot__pb2.DeleteSnapshotRequest.SerializeToString,
+            picoseek_dot_v1_dot_snapshot__pb2.DeleteSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,8 @@ import collections.abc as collections_abc
 import grpc
 import grpc.aio
 import picoseek_protos.v1.collection_pb2
+import picoseek_protos.v1.operation_pb2
+import picoseek_protos.v1.snapshot_pb2
 import sys
 import typing
 
@@ -73,6 +75,22 @@ _CollectionServiceListCollectionsType = typing_extensions.TypeVar(
     ],
 )
 
+_CollectionServiceUpdateCollectionType = typing_extensions.TypeVar(
+    '_CollectionServiceUpdateCollectionType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+        picoseek_protos.v1.collection_pb2.UpdateCollectionResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+        picoseek_protos.v1.collection_pb2.UpdateCollectionResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+        picoseek_protos.v1.collection_pb2.UpdateCollectionResponse,
+    ],
+)
+
 _CollectionServiceDeleteCollectionType = typing_extensions.TypeVar(
     '_CollectionServiceDeleteCollectionType',
     grpc.UnaryUnaryMultiCallable[
@@ -89,17 +107,237 @@ _CollectionServiceDeleteCollectionType = typing_extensions.TypeVar(
     ],
 )
 
-class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionType, _CollectionServiceGetCollectionType, _CollectionServiceListCollectionsType, _CollectionServiceDeleteCollectionType]):
-    """Makes, describes and removes collections.
+_CollectionServiceSetAliasType = typing_extensions.TypeVar(
+    '_CollectionServiceSetAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.SetAliasRequest,
+        picoseek_protos.v1.collection_pb2.SetAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.SetAliasRequest,
+        picoseek_protos.v1.collection_pb2.SetAliasResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.SetAliasRequest,
+        picoseek_protos.v1.collection_pb2.SetAliasResponse,
+    ],
+)
+
+_CollectionServiceDeleteAliasType = typing_extensions.TypeVar(
+    '_CollectionServiceDeleteAliasType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+        picoseek_protos.v1.collection_pb2.DeleteAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+        picoseek_protos.v1.collection_pb2.DeleteAliasResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+        picoseek_protos.v1.collection_pb2.DeleteAliasResponse,
+    ],
+)
+
+_CollectionServiceListAliasesType = typing_extensions.TypeVar(
+    '_CollectionServiceListAliasesType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+        picoseek_protos.v1.collection_pb2.ListAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+        picoseek_protos.v1.collection_pb2.ListAliasesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+        picoseek_protos.v1.collection_pb2.ListAliasesResponse,
+    ],
+)
+
+_CollectionServiceGetOperationType = typing_extensions.TypeVar(
+    '_CollectionServiceGetOperationType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.GetOperationRequest,
+        picoseek_protos.v1.operation_pb2.GetOperationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.GetOperationRequest,
+        picoseek_protos.v1.operation_pb2.GetOperationResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.GetOperationRequest,
+        picoseek_protos.v1.operation_pb2.GetOperationResponse,
+    ],
+)
+
+_CollectionServiceListOperationsType = typing_extensions.TypeVar(
+    '_CollectionServiceListOperationsType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+        picoseek_protos.v1.operation_pb2.ListOperationsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+        picoseek_protos.v1.operation_pb2.ListOperationsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+        picoseek_protos.v1.operation_pb2.ListOperationsResponse,
+    ],
+)
+
+_CollectionServiceWaitOperationType = typing_extensions.TypeVar(
+    '_CollectionServiceWaitOperationType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+        picoseek_protos.v1.operation_pb2.WaitOperationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+        picoseek_protos.v1.operation_pb2.WaitOperationResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+        picoseek_protos.v1.operation_pb2.WaitOperationResponse,
+    ],
+)
+
+_CollectionServiceCancelOperationType = typing_extensions.TypeVar(
+    '_CollectionServiceCancelOperationType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+        picoseek_protos.v1.operation_pb2.CancelOperationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+        picoseek_protos.v1.operation_pb2.CancelOperationResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+        picoseek_protos.v1.operation_pb2.CancelOperationResponse,
+    ],
+)
+
+_CollectionServiceCreateSnapshotType = typing_extensions.TypeVar(
+    '_CollectionServiceCreateSnapshotType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse,
+    ],
+)
+
+_CollectionServiceGetSnapshotType = typing_extensions.TypeVar(
+    '_CollectionServiceGetSnapshotType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse,
+    ],
+)
+
+_CollectionServiceListSnapshotsType = typing_extensions.TypeVar(
+    '_CollectionServiceListSnapshotsType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse,
+    ],
+)
+
+_CollectionServiceVerifySnapshotType = typing_extensions.TypeVar(
+    '_CollectionServiceVerifySnapshotType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse,
+    ],
+)
+
+_CollectionServiceRestoreSnapshotType = typing_extensions.TypeVar(
+    '_CollectionServiceRestoreSnapshotType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse,
+    ],
+)
+
+_CollectionServiceDeleteSnapshotType = typing_extensions.TypeVar(
+    '_CollectionServiceDeleteSnapshotType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse,
+    ],
+)
+
+class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionType, _CollectionServiceGetCollectionType, _CollectionServiceListCollectionsType, _CollectionServiceUpdateCollectionType, _CollectionServiceDeleteCollectionType, _CollectionServiceSetAliasType, _CollectionServiceDeleteAliasType, _CollectionServiceListAliasesType, _CollectionServiceGetOperationType, _CollectionServiceListOperationsType, _CollectionServiceWaitOperationType, _CollectionServiceCancelOperationType, _CollectionServiceCreateSnapshotType, _CollectionServiceGetSnapshotType, _CollectionServiceListSnapshotsType, _CollectionServiceVerifySnapshotType, _CollectionServiceRestoreSnapshotType, _CollectionServiceDeleteSnapshotType]):
+    """Makes, describes, changes and removes collections, their aliases and snapshots, and the long work on them.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
 
     | code             | reason                                        | cure                                            |
     |------------------|-----------------------------------------------|-------------------------------------------------|
-    | INVALID_ARGUMENT | COLLECTION_INVALID, PAGE_TOKEN_INVALID        | see the message, which names the field          |
-    | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
-    | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
-    | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | INVALID_ARGUMENT | COLLECTION_INVALID, ALIAS_INVALID, UPDATE_MASK_INVALID, PAGE_TOKEN_INVALID, DURATION_INVALID | see the message, which names the field |
+    | INVALID_ARGUMENT | REQUEST_MALFORMED                             | generate the client from this service's protos  |
+    | NOT_FOUND        | COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND, OPERATION_NOT_FOUND | the list calls name those there are |
+    | ALREADY_EXISTS   | COLLECTION_EXISTS, ALIAS_EXISTS               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | NAME_IS_ALIAS                              | name the collection itself                      |
+    | FAILED_PRECONDITION | COLLECTION_HAS_ALIASES                     | move or delete the aliases first                |
+    | FAILED_PRECONDITION | REBUILD_RUNNING                            | wait for the operation that it names, or cancel it |
+    | FAILED_PRECONDITION | SCHEMA_IN_USE                              | replace or delete the documents that it names   |
+    | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
+    | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
+    | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
+    | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
+    | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |
+    | DATA_LOSS        | SNAPSHOT_DAMAGED                              | use another snapshot                            |
+    | ABORTED          | ETAG_MISMATCH, ALIAS_MISMATCH                 | read it again and decide anew                   |
     | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
     | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
@@ -119,8 +357,64 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionTyp
             picoseek_protos.v1.collection_pb2.ListCollectionsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+            picoseek_protos.v1.collection_pb2.UpdateCollectionResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
             picoseek_protos.v1.collection_pb2.DeleteCollectionRequest,
             picoseek_protos.v1.collection_pb2.DeleteCollectionResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.SetAliasRequest,
+            picoseek_protos.v1.collection_pb2.SetAliasResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+            picoseek_protos.v1.collection_pb2.DeleteAliasResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+            picoseek_protos.v1.collection_pb2.ListAliasesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.GetOperationRequest,
+            picoseek_protos.v1.operation_pb2.GetOperationResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+            picoseek_protos.v1.operation_pb2.ListOperationsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+            picoseek_protos.v1.operation_pb2.WaitOperationResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+            picoseek_protos.v1.operation_pb2.CancelOperationResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+            picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -139,8 +433,64 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionTyp
             picoseek_protos.v1.collection_pb2.ListCollectionsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+            picoseek_protos.v1.collection_pb2.UpdateCollectionResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             picoseek_protos.v1.collection_pb2.DeleteCollectionRequest,
             picoseek_protos.v1.collection_pb2.DeleteCollectionResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.SetAliasRequest,
+            picoseek_protos.v1.collection_pb2.SetAliasResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+            picoseek_protos.v1.collection_pb2.DeleteAliasResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+            picoseek_protos.v1.collection_pb2.ListAliasesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.GetOperationRequest,
+            picoseek_protos.v1.operation_pb2.GetOperationResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+            picoseek_protos.v1.operation_pb2.ListOperationsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+            picoseek_protos.v1.operation_pb2.WaitOperationResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+            picoseek_protos.v1.operation_pb2.CancelOperationResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+            picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+            picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -153,8 +503,52 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionTyp
     ListCollections: _CollectionServiceListCollectionsType
     """Lists collections by name, in pages."""
 
+    UpdateCollection: _CollectionServiceUpdateCollectionType
+    """Changes a collection's settings. Another index kind is built beside, by an operation, while searches and writes go on."""
+
     DeleteCollection: _CollectionServiceDeleteCollectionType
     """Removes a collection and all its documents."""
+
+    SetAlias: _CollectionServiceSetAliasType
+    """Makes an alias, or moves it to another collection for all calls that begin from then on."""
+
+    DeleteAlias: _CollectionServiceDeleteAliasType
+    """Removes an alias; its collection stays."""
+
+    ListAliases: _CollectionServiceListAliasesType
+    """Lists aliases by name, in pages."""
+
+    GetOperation: _CollectionServiceGetOperationType
+    """Tells how long work stands."""
+
+    ListOperations: _CollectionServiceListOperationsType
+    """Lists long work, newest first, in pages."""
+
+    WaitOperation: _CollectionServiceWaitOperationType
+    """Waits, within bounds, until long work has ended."""
+
+    CancelOperation: _CollectionServiceCancelOperationType
+    """Asks long work to stop."""
+
+    CreateSnapshot: _CollectionServiceCreateSnapshotType
+    """Writes a snapshot of a collection, at the revision that it has when the work begins, while searches and writes go on. Blobs that
+    earlier snapshots have written are not written again. Until all of it is there the snapshot does not exist.
+    """
+
+    GetSnapshot: _CollectionServiceGetSnapshotType
+    """Describes a snapshot."""
+
+    ListSnapshots: _CollectionServiceListSnapshotsType
+    """Lists snapshots, newest first, in pages."""
+
+    VerifySnapshot: _CollectionServiceVerifySnapshotType
+    """Reads all of a snapshot and compares it with its checksums."""
+
+    RestoreSnapshot: _CollectionServiceRestoreSnapshotType
+    """Makes a collection of a snapshot, or puts it in the place of one. Every byte is compared with its checksum first."""
+
+    DeleteSnapshot: _CollectionServiceDeleteSnapshotType
+    """Removes a snapshot."""
 
 CollectionServiceAsyncStub: typing_extensions.TypeAlias = CollectionServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -170,22 +564,90 @@ CollectionServiceAsyncStub: typing_extensions.TypeAlias = CollectionServiceStub[
         picoseek_protos.v1.collection_pb2.ListCollectionsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+        picoseek_protos.v1.collection_pb2.UpdateCollectionResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         picoseek_protos.v1.collection_pb2.DeleteCollectionRequest,
         picoseek_protos.v1.collection_pb2.DeleteCollectionResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.SetAliasRequest,
+        picoseek_protos.v1.collection_pb2.SetAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+        picoseek_protos.v1.collection_pb2.DeleteAliasResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+        picoseek_protos.v1.collection_pb2.ListAliasesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.GetOperationRequest,
+        picoseek_protos.v1.operation_pb2.GetOperationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+        picoseek_protos.v1.operation_pb2.ListOperationsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+        picoseek_protos.v1.operation_pb2.WaitOperationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+        picoseek_protos.v1.operation_pb2.CancelOperationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+        picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+        picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse,
     ],
 ]
 
 class CollectionServiceServicer(metaclass=abc.ABCMeta):
-    """Makes, describes and removes collections.
+    """Makes, describes, changes and removes collections, their aliases and snapshots, and the long work on them.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
 
     | code             | reason                                        | cure                                            |
     |------------------|-----------------------------------------------|-------------------------------------------------|
-    | INVALID_ARGUMENT | COLLECTION_INVALID, PAGE_TOKEN_INVALID        | see the message, which names the field          |
-    | NOT_FOUND        | COLLECTION_NOT_FOUND                          | ListCollections names those there are           |
-    | ALREADY_EXISTS   | COLLECTION_EXISTS                             | choose another name, or delete it first         |
-    | ABORTED          | ETAG_MISMATCH                                 | read it again and decide anew                   |
+    | INVALID_ARGUMENT | COLLECTION_INVALID, ALIAS_INVALID, UPDATE_MASK_INVALID, PAGE_TOKEN_INVALID, DURATION_INVALID | see the message, which names the field |
+    | INVALID_ARGUMENT | REQUEST_MALFORMED                             | generate the client from this service's protos  |
+    | NOT_FOUND        | COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND, OPERATION_NOT_FOUND | the list calls name those there are |
+    | ALREADY_EXISTS   | COLLECTION_EXISTS, ALIAS_EXISTS               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | NAME_IS_ALIAS                              | name the collection itself                      |
+    | FAILED_PRECONDITION | COLLECTION_HAS_ALIASES                     | move or delete the aliases first                |
+    | FAILED_PRECONDITION | REBUILD_RUNNING                            | wait for the operation that it names, or cancel it |
+    | FAILED_PRECONDITION | SCHEMA_IN_USE                              | replace or delete the documents that it names   |
+    | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
+    | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
+    | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
+    | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
+    | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |
+    | DATA_LOSS        | SNAPSHOT_DAMAGED                              | use another snapshot                            |
+    | ABORTED          | ETAG_MISMATCH, ALIAS_MISMATCH                 | read it again and decide anew                   |
     | RESOURCE_EXHAUSTED | OVERLOADED, DISK_FULL (with RetryInfo)      | send again after the delay, make room           |
     | DATA_LOSS        | STORAGE_CORRUPT                               | restore the collection from a snapshot          |
     """
@@ -215,11 +677,125 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
         """Lists collections by name, in pages."""
 
     @abc.abstractmethod
+    def UpdateCollection(
+        self,
+        request: picoseek_protos.v1.collection_pb2.UpdateCollectionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.collection_pb2.UpdateCollectionResponse, collections_abc.Awaitable[picoseek_protos.v1.collection_pb2.UpdateCollectionResponse]]:
+        """Changes a collection's settings. Another index kind is built beside, by an operation, while searches and writes go on."""
+
+    @abc.abstractmethod
     def DeleteCollection(
         self,
         request: picoseek_protos.v1.collection_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
     ) -> typing.Union[picoseek_protos.v1.collection_pb2.DeleteCollectionResponse, collections_abc.Awaitable[picoseek_protos.v1.collection_pb2.DeleteCollectionResponse]]:
         """Removes a collection and all its documents."""
+
+    @abc.abstractmethod
+    def SetAlias(
+        self,
+        request: picoseek_protos.v1.collection_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.collection_pb2.SetAliasResponse, collections_abc.Awaitable[picoseek_protos.v1.collection_pb2.SetAliasResponse]]:
+        """Makes an alias, or moves it to another collection for all calls that begin from then on."""
+
+    @abc.abstractmethod
+    def DeleteAlias(
+        self,
+        request: picoseek_protos.v1.collection_pb2.DeleteAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.collection_pb2.DeleteAliasResponse, collections_abc.Awaitable[picoseek_protos.v1.collection_pb2.DeleteAliasResponse]]:
+        """Removes an alias; its collection stays."""
+
+    @abc.abstractmethod
+    def ListAliases(
+        self,
+        request: picoseek_protos.v1.collection_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.collection_pb2.ListAliasesResponse, collections_abc.Awaitable[picoseek_protos.v1.collection_pb2.ListAliasesResponse]]:
+        """Lists aliases by name, in pages."""
+
+    @abc.abstractmethod
+    def GetOperation(
+        self,
+        request: picoseek_protos.v1.operation_pb2.GetOperationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.operation_pb2.GetOperationResponse, collections_abc.Awaitable[picoseek_protos.v1.operation_pb2.GetOperationResponse]]:
+        """Tells how long work stands."""
+
+    @abc.abstractmethod
+    def ListOperations(
+        self,
+        request: picoseek_protos.v1.operation_pb2.ListOperationsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.operation_pb2.ListOperationsResponse, collections_abc.Awaitable[picoseek_protos.v1.operation_pb2.ListOperationsResponse]]:
+        """Lists long work, newest first, in pages."""
+
+    @abc.abstractmethod
+    def WaitOperation(
+        self,
+        request: picoseek_protos.v1.operation_pb2.WaitOperationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.operation_pb2.WaitOperationResponse, collections_abc.Awaitable[picoseek_protos.v1.operation_pb2.WaitOperationResponse]]:
+        """Waits, within bounds, until long work has ended."""
+
+    @abc.abstractmethod
+    def CancelOperation(
+        self,
+        request: picoseek_protos.v1.operation_pb2.CancelOperationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.operation_pb2.CancelOperationResponse, collections_abc.Awaitable[picoseek_protos.v1.operation_pb2.CancelOperationResponse]]:
+        """Asks long work to stop."""
+
+    @abc.abstractmethod
+    def CreateSnapshot(
+        self,
+        request: picoseek_protos.v1.snapshot_pb2.CreateSnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse, collections_abc.Awaitable[picoseek_protos.v1.snapshot_pb2.CreateSnapshotResponse]]:
+        """Writes a snapshot of a collection, at the revision that it has when the work begins, while searches and writes go on. Blobs that
+        earlier snapshots have written are not written again. Until all of it is there the snapshot does not exist.
+        """
+
+    @abc.abstractmethod
+    def GetSnapshot(
+        self,
+        request: picoseek_protos.v1.snapshot_pb2.GetSnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse, collections_abc.Awaitable[picoseek_protos.v1.snapshot_pb2.GetSnapshotResponse]]:
+        """Describes a snapshot."""
+
+    @abc.abstractmethod
+    def ListSnapshots(
+        self,
+        request: picoseek_protos.v1.snapshot_pb2.ListSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse, collections_abc.Awaitable[picoseek_protos.v1.snapshot_pb2.ListSnapshotsResponse]]:
+        """Lists snapshots, newest first, in pages."""
+
+    @abc.abstractmethod
+    def VerifySnapshot(
+        self,
+        request: picoseek_protos.v1.snapshot_pb2.VerifySnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse, collections_abc.Awaitable[picoseek_protos.v1.snapshot_pb2.VerifySnapshotResponse]]:
+        """Reads all of a snapshot and compares it with its checksums."""
+
+    @abc.abstractmethod
+    def RestoreSnapshot(
+        self,
+        request: picoseek_protos.v1.snapshot_pb2.RestoreSnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse, collections_abc.Awaitable[picoseek_protos.v1.snapshot_pb2.RestoreSnapshotResponse]]:
+        """Makes a collection of a snapshot, or puts it in the place of one. Every byte is compared with its checksum first."""
+
+    @abc.abstractmethod
+    def DeleteSnapshot(
+        self,
+        request: picoseek_protos.v1.snapshot_pb2.DeleteSnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse, collections_abc.Awaitable[picoseek_protos.v1.snapshot_pb2.DeleteSnapshotResponse]]:
+        """Removes a snapshot."""
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

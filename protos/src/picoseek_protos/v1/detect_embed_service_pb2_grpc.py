@@ -38,6 +38,7 @@ class DetectEmbedServiceStub(object):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                         | generate the client from this service's protos        |
     | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |
@@ -94,6 +95,7 @@ class DetectEmbedServiceServicer(object):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                         | generate the client from this service's protos        |
     | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |
@@ -189,6 +191,7 @@ class DetectEmbedService(object):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                         | generate the client from this service's protos        |
     | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |

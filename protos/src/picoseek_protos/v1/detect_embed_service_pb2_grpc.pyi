@@ -118,6 +118,7 @@ class DetectEmbedServiceStub(typing.Generic[_DetectEmbedServiceDetectEmbedType, 
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                         | generate the client from this service's protos        |
     | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |
@@ -229,6 +230,7 @@ class DetectEmbedServiceServicer(metaclass=abc.ABCMeta):
     | INVALID_ARGUMENT    | RAW_LAYOUT_INVALID                        | make format, size, strides and data agree             |
     | INVALID_ARGUMENT    | REGION_EMPTY                              | send a box that covers at least one pixel             |
     | INVALID_ARGUMENT    | OPTION_INVALID, REQUEST_EMPTY             | see the message                                       |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                         | generate the client from this service's protos        |
     | INVALID_ARGUMENT    | STREAM_CONFIG_MISSING                     | begin a stream with its config                        |
     | INVALID_ARGUMENT    | TOO_MANY_PICTURES                         | split the call                                        |
     | NOT_FOUND           | MODEL_NOT_FOUND                           | ListModels names those there are                      |

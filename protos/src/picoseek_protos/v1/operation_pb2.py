@@ -22,33 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpicoseek/v1/operation.proto\x12\x0bpicoseek.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xbd\x02\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.picoseek.v1.OperationKind\x12\x12\n\ncollection\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.picoseek.v1.OperationState\x12\x0c\n\x04\x64one\x18\x05 \x01(\x04\x12\r\n\x05total\x18\x06 \x01(\x04\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06result\x18\x0b \x01(\t\"!\n\x13GetOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"A\n\x14GetOperationResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"R\n\x15ListOperationsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x16ListOperationsResponse\x12*\n\noperations\x18\x01 \x03(\x0b\x32\x16.picoseek.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x16\x43\x61ncelOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x17\x43\x61ncelOperationResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation*\xca\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1eOPERATION_KIND_CREATE_SNAPSHOT\x10\x01\x12#\n\x1fOPERATION_KIND_RESTORE_SNAPSHOT\x10\x02\x12\x19\n\x15OPERATION_KIND_IMPORT\x10\x03\x12\x19\n\x15OPERATION_KIND_EXPORT\x10\x04\x12\x1a\n\x16OPERATION_KIND_REBUILD\x10\x05*\xc5\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PENDING\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x03\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x04\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpicoseek/v1/operation.proto\x12\x0bpicoseek.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xbd\x02\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.picoseek.v1.OperationKind\x12\x12\n\ncollection\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.picoseek.v1.OperationState\x12\x0c\n\x04\x64one\x18\x05 \x01(\x04\x12\r\n\x05total\x18\x06 \x01(\x04\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06result\x18\x0b \x01(\t\"!\n\x13GetOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"A\n\x14GetOperationResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"R\n\x15ListOperationsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x16ListOperationsResponse\x12*\n\noperations\x18\x01 \x03(\x0b\x32\x16.picoseek.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x14WaitOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x15WaitOperationResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"$\n\x16\x43\x61ncelOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x17\x43\x61ncelOperationResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation*\x92\x02\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1eOPERATION_KIND_CREATE_SNAPSHOT\x10\x01\x12#\n\x1fOPERATION_KIND_RESTORE_SNAPSHOT\x10\x02\x12\x19\n\x15OPERATION_KIND_IMPORT\x10\x03\x12\x19\n\x15OPERATION_KIND_EXPORT\x10\x04\x12\x1a\n\x16OPERATION_KIND_REBUILD\x10\x05\x12\"\n\x1eOPERATION_KIND_DELETE_SNAPSHOT\x10\x06\x12\"\n\x1eOPERATION_KIND_VERIFY_SNAPSHOT\x10\x07*\xc5\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PENDING\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x03\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x04\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'picoseek.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONKIND']._serialized_start=812
-  _globals['_OPERATIONKIND']._serialized_end=1014
-  _globals['_OPERATIONSTATE']._serialized_start=1017
-  _globals['_OPERATIONSTATE']._serialized_end=1214
-  _globals['_OPERATION']._serialized_start=103
-  _globals['_OPERATION']._serialized_end=420
-  _globals['_GETOPERATIONREQUEST']._serialized_start=422
-  _globals['_GETOPERATIONREQUEST']._serialized_end=455
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=457
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=522
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=524
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=606
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=608
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=701
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=703
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=739
-  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=741
-  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=809
+  _globals['_OPERATIONKIND']._serialized_start=992
+  _globals['_OPERATIONKIND']._serialized_end=1266
+  _globals['_OPERATIONSTATE']._serialized_start=1269
+  _globals['_OPERATIONSTATE']._serialized_end=1466
+  _globals['_OPERATION']._serialized_start=135
+  _globals['_OPERATION']._serialized_end=452
+  _globals['_GETOPERATIONREQUEST']._serialized_start=454
+  _globals['_GETOPERATIONREQUEST']._serialized_end=487
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=489
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=554
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=556
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=638
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=640
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=733
+  _globals['_WAITOPERATIONREQUEST']._serialized_start=735
+  _globals['_WAITOPERATIONREQUEST']._serialized_end=813
+  _globals['_WAITOPERATIONRESPONSE']._serialized_start=815
+  _globals['_WAITOPERATIONRESPONSE']._serialized_end=881
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=883
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=919
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=921
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=989
 # @@protoc_insertion_point(module_scope)

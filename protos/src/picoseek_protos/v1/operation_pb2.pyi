@@ -6,6 +6,7 @@ isort:skip_file
 import builtins
 import collections.abc as collections_abc
 import google.protobuf.descriptor
+import google.protobuf.duration_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
@@ -39,6 +40,10 @@ class _OperationKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """Writes documents to files."""
     OPERATION_KIND_REBUILD: _OperationKind.ValueType  # 5
     """Builds an index anew."""
+    OPERATION_KIND_DELETE_SNAPSHOT: _OperationKind.ValueType  # 6
+    """Removes a snapshot."""
+    OPERATION_KIND_VERIFY_SNAPSHOT: _OperationKind.ValueType  # 7
+    """Compares a snapshot with its checksums."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """What an operation does."""
@@ -55,6 +60,10 @@ OPERATION_KIND_EXPORT: OperationKind.ValueType  # 4
 """Writes documents to files."""
 OPERATION_KIND_REBUILD: OperationKind.ValueType  # 5
 """Builds an index anew."""
+OPERATION_KIND_DELETE_SNAPSHOT: OperationKind.ValueType  # 6
+"""Removes a snapshot."""
+OPERATION_KIND_VERIFY_SNAPSHOT: OperationKind.ValueType  # 7
+"""Compares a snapshot with its checksums."""
 Global___OperationKind: typing_extensions.TypeAlias = OperationKind
 
 class _OperationState:
@@ -95,7 +104,11 @@ Global___OperationState: typing_extensions.TypeAlias = OperationState
 
 @typing.final
 class Operation(google.protobuf.message.Message):
-    """Work that outlasts a call: a snapshot, a restore, an import, a rebuild."""
+    """Work that outlasts a call: a snapshot, a restore, an import, a rebuild.
+
+    It is on disk from the moment that the call which asked for it is answered. One that a stop of the service interrupts goes on when the
+    service starts again, or is FAILED with OPERATION_INTERRUPTED. The newest 1000 that have ended are remembered.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -119,11 +132,11 @@ class Operation(google.protobuf.message.Message):
     state: Global___OperationState.ValueType
     """How it stands."""
     done: builtins.int
-    """Units done: documents or bytes, as `unit` says."""
+    """Units done: documents, bytes or blobs, as `unit` says. It begins anew when the service starts again."""
     total: builtins.int
     """Units in all; 0: not known yet."""
     unit: builtins.str
-    """"documents" or "bytes"."""
+    """"documents", "bytes" or "blobs"."""
     result: builtins.str
     """What it made: the name of a snapshot, an address, a collection."""
     @property
@@ -207,7 +220,7 @@ class ListOperationsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     collection: builtins.str
-    """Only those of this collection. Empty: all."""
+    """Only those of this collection (not an alias), one that is gone included. Empty: all."""
     page_size: builtins.int
     """Operations a page, 1 to 1000. 0: 100."""
     page_token: builtins.str
@@ -246,6 +259,52 @@ class ListOperationsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "operations", b"operations"]) -> None: ...
 
 Global___ListOperationsResponse: typing_extensions.TypeAlias = ListOperationsResponse
+
+@typing.final
+class WaitOperationRequest(google.protobuf.message.Message):
+    """CollectionService.WaitOperation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    TIMEOUT_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Operation.id."""
+    @property
+    def timeout(self) -> google.protobuf.duration_pb2.Duration:
+        """How long to wait, at most 60 s; not set: 60 s."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        timeout: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["timeout", b"timeout"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "timeout", b"timeout"]) -> None: ...
+
+Global___WaitOperationRequest: typing_extensions.TypeAlias = WaitOperationRequest
+
+@typing.final
+class WaitOperationResponse(google.protobuf.message.Message):
+    """Answer of CollectionService.WaitOperation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: builtins.int
+    @property
+    def operation(self) -> Global___Operation:
+        """As it stands now: it has ended, or the time is over."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["operation", b"operation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["operation", b"operation"]) -> None: ...
+
+Global___WaitOperationResponse: typing_extensions.TypeAlias = WaitOperationResponse
 
 @typing.final
 class CancelOperationRequest(google.protobuf.message.Message):

@@ -22,52 +22,67 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from picoseek_protos.v1 import document_pb2 as picoseek_dot_v1_dot_document__pb2
 from picoseek_protos.v1 import revision_pb2 as picoseek_dot_v1_dot_revision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18picoseek/v1/search.proto\x12\x0bpicoseek.v1\x1a\x17google/rpc/status.proto\x1a\x1apicoseek/v1/document.proto\x1a\x1apicoseek/v1/revision.proto\"p\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\tdocuments\x18\x02 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\r\n\x05space\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8a\x01\n\x0eUpsertResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x10\n\x08inserted\x18\x02 \x01(\x04\x12\x10\n\x08replaced\x18\x03 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"T\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"w\n\x0e\x44\x65leteResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x86\x01\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12*\n\x07include\x18\x03 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x04 \x01(\x0b\x32\x15.picoseek.v1.Revision\"u\n\x0bGetResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"\x84\x01\n\x0bListRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12*\n\x07include\x18\x05 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\"z\n\x0cListResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"_\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12+\n\x0cmin_revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"Z\n\rCountResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"I\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\n\n\x02\x65\x66\x18\x02 \x01(\r\x12\x0e\n\x06nprobe\x18\x03 \x01(\r\x12\x0e\n\x06rerank\x18\x04 \x01(\r\"\xf1\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0f\n\x07queries\x18\x03 \x01(\r\x12\r\n\x05space\x18\x04 \x01(\t\x12\t\n\x01k\x18\x05 \x01(\r\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x1c\n\x0fscore_threshold\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cmax_per_item\x18\x08 \x01(\r\x12)\n\x06params\x18\t \x01(\x0b\x32\x19.picoseek.v1.SearchParams\x12*\n\x07include\x18\n \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x0b \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x1e\n\x11\x66\x61lse_accept_rate\x18\x0c \x01(\x02H\x01\x88\x01\x01\x42\x12\n\x10_score_thresholdB\x14\n\x12_false_accept_rate\"\xb9\x02\n\x0eSearchResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05items\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x0f\n\x07offsets\x18\x04 \x03(\r\x12(\n\tdocuments\x18\x05 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\'\n\x08revision\x18\x06 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x18\n\x10index_generation\x18\x07 \x01(\x04\x12)\n\x06shards\x18\x08 \x01(\x0b\x32\x19.picoseek.v1.ShardSummary\x12&\n\x08verdicts\x18\t \x03(\x0b\x32\x14.picoseek.v1.Verdict\x12\x18\n\x10larger_is_closer\x18\n \x01(\x08\x12\x10\n\x08total_us\x18\x0b \x01(\r\"?\n\x0cShardSummary\x12\r\n\x05\x61sked\x18\x01 \x01(\r\x12\x10\n\x08\x61nswered\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x03 \x03(\r\"i\n\x07Verdict\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.picoseek.v1.VerdictKind\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x12\x0e\n\x06margin\x18\x03 \x01(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x02\"S\n\x13StreamSearchRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.picoseek.v1.SearchRequest\"\x87\x01\n\x14StreamSearchResponse\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.picoseek.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*\x98\x01\n\x0bVerdictKind\x12\x1c\n\x18VERDICT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12VERDICT_KIND_MATCH\x10\x01\x12\x1a\n\x16VERDICT_KIND_AMBIGUOUS\x10\x02\x12\x18\n\x14VERDICT_KIND_UNKNOWN\x10\x03\x12\x1d\n\x19VERDICT_KIND_UNCALIBRATED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18picoseek/v1/search.proto\x12\x0bpicoseek.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1apicoseek/v1/document.proto\x1a\x1apicoseek/v1/revision.proto\"p\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\tdocuments\x18\x02 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\r\n\x05space\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8a\x01\n\x0eUpsertResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x10\n\x08inserted\x18\x02 \x01(\x04\x12\x10\n\x08replaced\x18\x03 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"T\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"w\n\x0e\x44\x65leteResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x86\x01\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12*\n\x07include\x18\x03 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x04 \x01(\x0b\x32\x15.picoseek.v1.Revision\"u\n\x0bGetResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"\x84\x01\n\x0bListRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12*\n\x07include\x18\x05 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\"z\n\x0cListResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"_\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12+\n\x0cmin_revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"Z\n\rCountResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"I\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\n\n\x02\x65\x66\x18\x02 \x01(\r\x12\x0e\n\x06nprobe\x18\x03 \x01(\r\x12\x0e\n\x06rerank\x18\x04 \x01(\r\"\x82\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0f\n\x07queries\x18\x03 \x01(\r\x12\r\n\x05space\x18\x04 \x01(\t\x12\t\n\x01k\x18\x05 \x01(\r\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x1c\n\x0fscore_threshold\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cmax_per_item\x18\x08 \x01(\r\x12)\n\x06params\x18\t \x01(\x0b\x32\x19.picoseek.v1.SearchParams\x12*\n\x07include\x18\n \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x0b \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x1e\n\x11\x66\x61lse_accept_rate\x18\x0c \x01(\x02H\x01\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\r \x01(\x08\x42\x12\n\x10_score_thresholdB\x14\n\x12_false_accept_rate\"\xfd\x02\n\x0eSearchResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05items\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x0f\n\x07offsets\x18\x04 \x03(\r\x12(\n\tdocuments\x18\x05 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\'\n\x08revision\x18\x06 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x18\n\x10index_generation\x18\x07 \x01(\x04\x12)\n\x06shards\x18\x08 \x01(\x0b\x32\x19.picoseek.v1.ShardSummary\x12&\n\x08verdicts\x18\t \x03(\x0b\x32\x14.picoseek.v1.Verdict\x12\x18\n\x10larger_is_closer\x18\n \x01(\x08\x12\x10\n\x08total_us\x18\x0b \x01(\r\x12.\n\x0c\x65xplanations\x18\x0c \x03(\x0b\x32\x18.picoseek.v1.Explanation\x12\x12\n\ncollection\x18\r \x01(\t\"?\n\x0cShardSummary\x12\r\n\x05\x61sked\x18\x01 \x01(\r\x12\x10\n\x08\x61nswered\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x03 \x03(\r\"i\n\x07Verdict\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.picoseek.v1.VerdictKind\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x12\x0e\n\x06margin\x18\x03 \x01(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x02\"\xf8\x01\n\x0b\x45xplanation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12+\n\nprovenance\x18\x04 \x01(\x0b\x32\x17.picoseek.v1.Provenance\x12\x14\n\x0crunner_up_id\x18\x05 \x01(\t\x12\x16\n\x0erunner_up_item\x18\x06 \x01(\t\x12\x17\n\x0frunner_up_score\x18\x07 \x01(\x02\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x0f\n\x07segment\x18\t \x01(\x04\x12,\n\x08segments\x18\n \x03(\x0b\x32\x1a.picoseek.v1.SegmentSearch\"s\n\rSegmentSearch\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\r\n\x05\x65xact\x18\x04 \x01(\x08\x12\x12\n\ncandidates\x18\x05 \x01(\x04\x12\r\n\x05\x63\x65lls\x18\x06 \x01(\r\"-\n\x17GetSearchQualityRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xae\x01\n\x18GetSearchQualityResponse\x12-\n\x0b\x63\x61libration\x18\x01 \x01(\x0b\x32\x18.picoseek.v1.Calibration\x12\x1b\n\x13uncalibrated_reason\x18\x02 \x01(\t\x12+\n\x06recall\x18\x03 \x01(\x0b\x32\x1b.picoseek.v1.RecallEstimate\x12\x19\n\x11unchecked_queries\x18\x04 \x01(\x04\"\xa6\x02\n\x0b\x43\x61libration\x12+\n\x07made_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x08revision\x18\x02 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\x12\n\nreferences\x18\x04 \x01(\x04\x12\r\n\x05items\x18\x05 \x01(\x04\x12\x14\n\x0cpaired_items\x18\x06 \x01(\x04\x12\x0e\n\x06\x63opies\x18\x07 \x01(\x04\x12\x1b\n\x13independent_samples\x18\x08 \x01(\x02\x12.\n\nthresholds\x18\t \x03(\x0b\x32\x1a.picoseek.v1.RateThreshold\x12\x18\n\x10\x61mbiguous_margin\x18\n \x01(\x02\"q\n\rRateThreshold\x12\x19\n\x11\x66\x61lse_accept_rate\x18\x01 \x01(\x02\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12\x1d\n\x10true_accept_rate\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_true_accept_rate\"a\n\x0eRecallEstimate\x12\x0e\n\x06recall\x18\x01 \x01(\x02\x12\r\n\x05lower\x18\x02 \x01(\x02\x12\r\n\x05upper\x18\x03 \x01(\x02\x12\x0f\n\x07queries\x18\x04 \x01(\r\x12\x10\n\x08window_s\x18\x05 \x01(\x02\"S\n\x13StreamSearchRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.picoseek.v1.SearchRequest\"\x87\x01\n\x14StreamSearchResponse\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.picoseek.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*\x98\x01\n\x0bVerdictKind\x12\x1c\n\x18VERDICT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12VERDICT_KIND_MATCH\x10\x01\x12\x1a\n\x16VERDICT_KIND_AMBIGUOUS\x10\x02\x12\x18\n\x14VERDICT_KIND_UNKNOWN\x10\x03\x12\x1d\n\x19VERDICT_KIND_UNCALIBRATED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'picoseek.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICTKIND']._serialized_start=2447
-  _globals['_VERDICTKIND']._serialized_end=2599
-  _globals['_UPSERTREQUEST']._serialized_start=122
-  _globals['_UPSERTREQUEST']._serialized_end=234
-  _globals['_UPSERTRESPONSE']._serialized_start=237
-  _globals['_UPSERTRESPONSE']._serialized_end=375
-  _globals['_DELETEREQUEST']._serialized_start=377
-  _globals['_DELETEREQUEST']._serialized_end=461
-  _globals['_DELETERESPONSE']._serialized_start=463
-  _globals['_DELETERESPONSE']._serialized_end=582
-  _globals['_GETREQUEST']._serialized_start=585
-  _globals['_GETREQUEST']._serialized_end=719
-  _globals['_GETRESPONSE']._serialized_start=721
-  _globals['_GETRESPONSE']._serialized_end=838
-  _globals['_LISTREQUEST']._serialized_start=841
-  _globals['_LISTREQUEST']._serialized_end=973
-  _globals['_LISTRESPONSE']._serialized_start=975
-  _globals['_LISTRESPONSE']._serialized_end=1097
-  _globals['_COUNTREQUEST']._serialized_start=1099
-  _globals['_COUNTREQUEST']._serialized_end=1194
-  _globals['_COUNTRESPONSE']._serialized_start=1196
-  _globals['_COUNTRESPONSE']._serialized_end=1286
-  _globals['_SEARCHPARAMS']._serialized_start=1288
-  _globals['_SEARCHPARAMS']._serialized_end=1361
-  _globals['_SEARCHREQUEST']._serialized_start=1364
-  _globals['_SEARCHREQUEST']._serialized_end=1733
-  _globals['_SEARCHRESPONSE']._serialized_start=1736
-  _globals['_SEARCHRESPONSE']._serialized_end=2049
-  _globals['_SHARDSUMMARY']._serialized_start=2051
-  _globals['_SHARDSUMMARY']._serialized_end=2114
-  _globals['_VERDICT']._serialized_start=2116
-  _globals['_VERDICT']._serialized_end=2221
-  _globals['_STREAMSEARCHREQUEST']._serialized_start=2223
-  _globals['_STREAMSEARCHREQUEST']._serialized_end=2306
-  _globals['_STREAMSEARCHRESPONSE']._serialized_start=2309
-  _globals['_STREAMSEARCHRESPONSE']._serialized_end=2444
+  _globals['_VERDICTKIND']._serialized_start=3668
+  _globals['_VERDICTKIND']._serialized_end=3820
+  _globals['_UPSERTREQUEST']._serialized_start=155
+  _globals['_UPSERTREQUEST']._serialized_end=267
+  _globals['_UPSERTRESPONSE']._serialized_start=270
+  _globals['_UPSERTRESPONSE']._serialized_end=408
+  _globals['_DELETEREQUEST']._serialized_start=410
+  _globals['_DELETEREQUEST']._serialized_end=494
+  _globals['_DELETERESPONSE']._serialized_start=496
+  _globals['_DELETERESPONSE']._serialized_end=615
+  _globals['_GETREQUEST']._serialized_start=618
+  _globals['_GETREQUEST']._serialized_end=752
+  _globals['_GETRESPONSE']._serialized_start=754
+  _globals['_GETRESPONSE']._serialized_end=871
+  _globals['_LISTREQUEST']._serialized_start=874
+  _globals['_LISTREQUEST']._serialized_end=1006
+  _globals['_LISTRESPONSE']._serialized_start=1008
+  _globals['_LISTRESPONSE']._serialized_end=1130
+  _globals['_COUNTREQUEST']._serialized_start=1132
+  _globals['_COUNTREQUEST']._serialized_end=1227
+  _globals['_COUNTRESPONSE']._serialized_start=1229
+  _globals['_COUNTRESPONSE']._serialized_end=1319
+  _globals['_SEARCHPARAMS']._serialized_start=1321
+  _globals['_SEARCHPARAMS']._serialized_end=1394
+  _globals['_SEARCHREQUEST']._serialized_start=1397
+  _globals['_SEARCHREQUEST']._serialized_end=1783
+  _globals['_SEARCHRESPONSE']._serialized_start=1786
+  _globals['_SEARCHRESPONSE']._serialized_end=2167
+  _globals['_SHARDSUMMARY']._serialized_start=2169
+  _globals['_SHARDSUMMARY']._serialized_end=2232
+  _globals['_VERDICT']._serialized_start=2234
+  _globals['_VERDICT']._serialized_end=2339
+  _globals['_EXPLANATION']._serialized_start=2342
+  _globals['_EXPLANATION']._serialized_end=2590
+  _globals['_SEGMENTSEARCH']._serialized_start=2592
+  _globals['_SEGMENTSEARCH']._serialized_end=2707
+  _globals['_GETSEARCHQUALITYREQUEST']._serialized_start=2709
+  _globals['_GETSEARCHQUALITYREQUEST']._serialized_end=2754
+  _globals['_GETSEARCHQUALITYRESPONSE']._serialized_start=2757
+  _globals['_GETSEARCHQUALITYRESPONSE']._serialized_end=2931
+  _globals['_CALIBRATION']._serialized_start=2934
+  _globals['_CALIBRATION']._serialized_end=3228
+  _globals['_RATETHRESHOLD']._serialized_start=3230
+  _globals['_RATETHRESHOLD']._serialized_end=3343
+  _globals['_RECALLESTIMATE']._serialized_start=3345
+  _globals['_RECALLESTIMATE']._serialized_end=3442
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=3444
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=3527
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=3530
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=3665
 # @@protoc_insertion_point(module_scope)

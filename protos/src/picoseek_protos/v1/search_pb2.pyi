@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import picoseek_protos.v1.document_pb2
 import picoseek_protos.v1.revision_pb2
@@ -31,13 +32,13 @@ class _VerdictKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     VERDICT_KIND_UNSPECIFIED: _VerdictKind.ValueType  # 0
     """Not said."""
     VERDICT_KIND_MATCH: _VerdictKind.ValueType  # 1
-    """The best item, at the rate of false accepts that was asked for."""
+    """The best item, at the rate of false accepts that was asked for: the first hit reaches the threshold, the second item is behind."""
     VERDICT_KIND_AMBIGUOUS: _VerdictKind.ValueType  # 2
-    """Close, but two items are about equally close."""
+    """The first hit reaches the threshold, but two items are about equally close: the margin is below Calibration.ambiguous_margin."""
     VERDICT_KIND_UNKNOWN: _VerdictKind.ValueType  # 3
-    """Nothing in the gallery is close enough."""
+    """Nothing is close enough: the first hit does not reach the threshold, or there is none."""
     VERDICT_KIND_UNCALIBRATED: _VerdictKind.ValueType  # 4
-    """The gallery is too small to tell."""
+    """There is nothing to tell by: fewer than 10 items, or they were written moments ago."""
 
 class VerdictKind(_VerdictKind, metaclass=_VerdictKindEnumTypeWrapper):
     """Kinds of verdict."""
@@ -45,13 +46,13 @@ class VerdictKind(_VerdictKind, metaclass=_VerdictKindEnumTypeWrapper):
 VERDICT_KIND_UNSPECIFIED: VerdictKind.ValueType  # 0
 """Not said."""
 VERDICT_KIND_MATCH: VerdictKind.ValueType  # 1
-"""The best item, at the rate of false accepts that was asked for."""
+"""The best item, at the rate of false accepts that was asked for: the first hit reaches the threshold, the second item is behind."""
 VERDICT_KIND_AMBIGUOUS: VerdictKind.ValueType  # 2
-"""Close, but two items are about equally close."""
+"""The first hit reaches the threshold, but two items are about equally close: the margin is below Calibration.ambiguous_margin."""
 VERDICT_KIND_UNKNOWN: VerdictKind.ValueType  # 3
-"""Nothing in the gallery is close enough."""
+"""Nothing is close enough: the first hit does not reach the threshold, or there is none."""
 VERDICT_KIND_UNCALIBRATED: VerdictKind.ValueType  # 4
-"""The gallery is too small to tell."""
+"""There is nothing to tell by: fewer than 10 items, or they were written moments ago."""
 Global___VerdictKind: typing_extensions.TypeAlias = VerdictKind
 
 @typing.final
@@ -436,6 +437,7 @@ class SearchRequest(google.protobuf.message.Message):
     INCLUDE_FIELD_NUMBER: builtins.int
     MIN_REVISION_FIELD_NUMBER: builtins.int
     FALSE_ACCEPT_RATE_FIELD_NUMBER: builtins.int
+    EXPLAIN_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """Collection or alias."""
     vectors: builtins.bytes
@@ -445,7 +447,9 @@ class SearchRequest(google.protobuf.message.Message):
     space: builtins.str
     """Space in which the vectors were made; it must be the collection's."""
     k: builtins.int
-    """Hits a query, 1 to the service's limit. Exactly min(k, documents that meet filter and threshold) come back."""
+    """Hits a query, 1 to the service's limit. Without `score_threshold` and `max_per_item`, exactly min(k, documents that meet the filter)
+    come back, whatever the index kind. See there for what these two take away.
+    """
     filter: builtins.str
     """Only documents that meet it, in a language near AIP-160. Empty: all.
 
@@ -459,11 +463,20 @@ class SearchRequest(google.protobuf.message.Message):
     counts as one, and one more for each * in it) and 16 nested parentheses.
     """
     score_threshold: builtins.float
-    """Only hits at least as close, in the metric's own direction (see Metric)."""
+    """Only hits at least as close, in the metric's own direction (see Metric). It is applied to the k nearest that the index has found: all
+    that qualify, up to k, come back from a Flat index and with `SearchParams.exact`; an approximate one can miss some of them.
+    """
     max_per_item: builtins.int
-    """Hits of one item at most; 0: no limit. 1 gives the nearest reference of each of the k nearest items."""
+    """Hits of one item at most; 0: no limit. 1 gives the nearest reference of each of the k nearest items. Without `score_threshold`, as many
+    hits come back as the limit allows of the documents that meet the filter, up to k.
+    """
     false_accept_rate: builtins.float
-    """Ask for a verdict at this rate of false accepts, above 0 and below 1. Unset: no verdict."""
+    """Ask for a verdict at this rate of false accepts, above 0 and below 1: of queries whose item is not in the collection, so many reach
+    Verdict.threshold. It holds for queries that differ from the collection's pictures no more than these differ from each other. With a
+    filter fewer do. Unset: no verdict.
+    """
+    explain: builtins.bool
+    """Ask for the reasons of each query's best hit."""
     @property
     def params(self) -> Global___SearchParams:
         """How far to look."""
@@ -491,9 +504,10 @@ class SearchRequest(google.protobuf.message.Message):
         include: picoseek_protos.v1.document_pb2.DocumentMask | None = ...,
         min_revision: picoseek_protos.v1.revision_pb2.Revision | None = ...,
         false_accept_rate: builtins.float | None = ...,
+        explain: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_false_accept_rate", b"_false_accept_rate", "_score_threshold", b"_score_threshold", "false_accept_rate", b"false_accept_rate", "include", b"include", "min_revision", b"min_revision", "params", b"params", "score_threshold", b"score_threshold"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_false_accept_rate", b"_false_accept_rate", "_score_threshold", b"_score_threshold", "collection", b"collection", "false_accept_rate", b"false_accept_rate", "filter", b"filter", "include", b"include", "k", b"k", "max_per_item", b"max_per_item", "min_revision", b"min_revision", "params", b"params", "queries", b"queries", "score_threshold", b"score_threshold", "space", b"space", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_false_accept_rate", b"_false_accept_rate", "_score_threshold", b"_score_threshold", "collection", b"collection", "explain", b"explain", "false_accept_rate", b"false_accept_rate", "filter", b"filter", "include", b"include", "k", b"k", "max_per_item", b"max_per_item", "min_revision", b"min_revision", "params", b"params", "queries", b"queries", "score_threshold", b"score_threshold", "space", b"space", "vectors", b"vectors"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_false_accept_rate", b"_false_accept_rate"]) -> typing.Literal["false_accept_rate"] | None: ...
     @typing.overload
@@ -518,6 +532,8 @@ class SearchResponse(google.protobuf.message.Message):
     VERDICTS_FIELD_NUMBER: builtins.int
     LARGER_IS_CLOSER_FIELD_NUMBER: builtins.int
     TOTAL_US_FIELD_NUMBER: builtins.int
+    EXPLANATIONS_FIELD_NUMBER: builtins.int
+    COLLECTION_FIELD_NUMBER: builtins.int
     scores: builtins.bytes
     """Little-endian float32, one a hit, in the metric's own direction (see Metric)."""
     index_generation: builtins.int
@@ -526,6 +542,8 @@ class SearchResponse(google.protobuf.message.Message):
     """Direction in which `scores` runs: true for inner product and cosine."""
     total_us: builtins.int
     """From arrival to answer, microseconds."""
+    collection: builtins.str
+    """Name of the collection that was searched, also when an alias was asked: its revisions, and its scores, are its own."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Document ids, nearest first within a query."""
@@ -554,6 +572,10 @@ class SearchResponse(google.protobuf.message.Message):
     def verdicts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Verdict]:
         """One a query if asked for, else empty."""
 
+    @property
+    def explanations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Explanation]:
+        """One a query if asked for, else empty."""
+
     def __init__(
         self,
         *,
@@ -568,9 +590,11 @@ class SearchResponse(google.protobuf.message.Message):
         verdicts: collections_abc.Iterable[Global___Verdict] | None = ...,
         larger_is_closer: builtins.bool = ...,
         total_us: builtins.int = ...,
+        explanations: collections_abc.Iterable[Global___Explanation] | None = ...,
+        collection: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["revision", b"revision", "shards", b"shards"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["documents", b"documents", "ids", b"ids", "index_generation", b"index_generation", "items", b"items", "larger_is_closer", b"larger_is_closer", "offsets", b"offsets", "revision", b"revision", "scores", b"scores", "shards", b"shards", "total_us", b"total_us", "verdicts", b"verdicts"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "documents", b"documents", "explanations", b"explanations", "ids", b"ids", "index_generation", b"index_generation", "items", b"items", "larger_is_closer", b"larger_is_closer", "offsets", b"offsets", "revision", b"revision", "scores", b"scores", "shards", b"shards", "total_us", b"total_us", "verdicts", b"verdicts"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 
@@ -604,7 +628,7 @@ Global___ShardSummary: typing_extensions.TypeAlias = ShardSummary
 
 @typing.final
 class Verdict(google.protobuf.message.Message):
-    """Whether a query's best item is what was asked for."""
+    """Whether a query's best item is what was asked for. It speaks of the first hit."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -615,11 +639,16 @@ class Verdict(google.protobuf.message.Message):
     kind: Global___VerdictKind.ValueType
     """The answer."""
     probability: builtins.float
-    """Probability that the best hit shows the same item."""
+    """Probability that the first hit shows the query's item, if as many queries show things of the collection as strangers; calibrated on
+    references that were left out. A collection with fewer than 10 items of several references has nothing to calibrate it on: then it is
+    the share of strangers whose best score is lower. 0 without hits or calibration.
+    """
     margin: builtins.float
-    """Distance in score from the best item to the second one, never negative."""
+    """Distance in score from the best item to the second one, never negative, whether or not the hits show the second one; among the
+    documents that meet the filter. Infinite: there is no second item. 0: there are no hits.
+    """
     threshold: builtins.float
-    """Score from which on a hit counts as a match at the rate asked for."""
+    """Score from which on a hit counts as a match at the rate asked for, in the metric's own direction. NaN: not calibrated."""
     def __init__(
         self,
         *,
@@ -631,6 +660,291 @@ class Verdict(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["kind", b"kind", "margin", b"margin", "probability", b"probability", "threshold", b"threshold"]) -> None: ...
 
 Global___Verdict: typing_extensions.TypeAlias = Verdict
+
+@typing.final
+class Explanation(google.protobuf.message.Message):
+    """Why a query's first hit is the first."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    ITEM_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    PROVENANCE_FIELD_NUMBER: builtins.int
+    RUNNER_UP_ID_FIELD_NUMBER: builtins.int
+    RUNNER_UP_ITEM_FIELD_NUMBER: builtins.int
+    RUNNER_UP_SCORE_FIELD_NUMBER: builtins.int
+    EXACT_FIELD_NUMBER: builtins.int
+    SEGMENT_FIELD_NUMBER: builtins.int
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Document.id of the first hit. Empty: there are no hits."""
+    item: builtins.str
+    """Its Document.item."""
+    score: builtins.float
+    """Its score, in the metric's own direction; always that of the full vectors."""
+    runner_up_id: builtins.str
+    """Document.id of the nearest document of another item that meets the filter. Empty: there is none."""
+    runner_up_item: builtins.str
+    """Its Document.item."""
+    runner_up_score: builtins.float
+    """Its score."""
+    exact: builtins.bool
+    """Every document that meets the filter was compared: nothing closer can have been missed."""
+    segment: builtins.int
+    """Number of the segment that holds the first hit, see Collection.segments."""
+    @property
+    def provenance(self) -> picoseek_protos.v1.document_pb2.Provenance:
+        """Where it came from: picture, crop, the write that put it here, and when."""
+
+    @property
+    def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SegmentSearch]:
+        """What was searched, oldest first; segments without a document that meets the filter are left out."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        item: builtins.str = ...,
+        score: builtins.float = ...,
+        provenance: picoseek_protos.v1.document_pb2.Provenance | None = ...,
+        runner_up_id: builtins.str = ...,
+        runner_up_item: builtins.str = ...,
+        runner_up_score: builtins.float = ...,
+        exact: builtins.bool = ...,
+        segment: builtins.int = ...,
+        segments: collections_abc.Iterable[Global___SegmentSearch] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["provenance", b"provenance"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["exact", b"exact", "id", b"id", "item", b"item", "provenance", b"provenance", "runner_up_id", b"runner_up_id", "runner_up_item", b"runner_up_item", "runner_up_score", b"runner_up_score", "score", b"score", "segment", b"segment", "segments", b"segments"]) -> None: ...
+
+Global___Explanation: typing_extensions.TypeAlias = Explanation
+
+@typing.final
+class SegmentSearch(google.protobuf.message.Message):
+    """How one segment was searched."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    DOCUMENTS_FIELD_NUMBER: builtins.int
+    EXACT_FIELD_NUMBER: builtins.int
+    CANDIDATES_FIELD_NUMBER: builtins.int
+    CELLS_FIELD_NUMBER: builtins.int
+    segment: builtins.int
+    """SegmentInfo.id."""
+    kind: builtins.str
+    """SegmentInfo.kind."""
+    documents: builtins.int
+    """Documents in it that meet the filter."""
+    exact: builtins.bool
+    """All of them were compared."""
+    candidates: builtins.int
+    """Documents that were candidates: all of them if exact; else the length of the graph's list, or those whose full vectors were
+    compared; 0: as many as lie in the cells.
+    """
+    cells: builtins.int
+    """IVF: cells that were visited, if not exact."""
+    def __init__(
+        self,
+        *,
+        segment: builtins.int = ...,
+        kind: builtins.str = ...,
+        documents: builtins.int = ...,
+        exact: builtins.bool = ...,
+        candidates: builtins.int = ...,
+        cells: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "cells", b"cells", "documents", b"documents", "exact", b"exact", "kind", b"kind", "segment", b"segment"]) -> None: ...
+
+Global___SegmentSearch: typing_extensions.TypeAlias = SegmentSearch
+
+@typing.final
+class GetSearchQualityRequest(google.protobuf.message.Message):
+    """SearchService.GetSearchQuality."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Collection or alias."""
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+
+Global___GetSearchQualityRequest: typing_extensions.TypeAlias = GetSearchQualityRequest
+
+@typing.final
+class GetSearchQualityResponse(google.protobuf.message.Message):
+    """Answer of SearchService.GetSearchQuality."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CALIBRATION_FIELD_NUMBER: builtins.int
+    UNCALIBRATED_REASON_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
+    UNCHECKED_QUERIES_FIELD_NUMBER: builtins.int
+    uncalibrated_reason: builtins.str
+    """Why there is no calibration, for people."""
+    unchecked_queries: builtins.int
+    """Sampled live queries that were not checked, since the service started: it was never idle in time."""
+    @property
+    def calibration(self) -> Global___Calibration:
+        """What verdicts rest on. Unset: there is none, see `uncalibrated_reason`."""
+
+    @property
+    def recall(self) -> Global___RecallEstimate:
+        """What live searches found of what an exact search finds. Unset: no live query was checked in the last hour, as is always so where
+        all searches are exact.
+        """
+
+    def __init__(
+        self,
+        *,
+        calibration: Global___Calibration | None = ...,
+        uncalibrated_reason: builtins.str = ...,
+        recall: Global___RecallEstimate | None = ...,
+        unchecked_queries: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["calibration", b"calibration", "recall", b"recall"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["calibration", b"calibration", "recall", b"recall", "uncalibrated_reason", b"uncalibrated_reason", "unchecked_queries", b"unchecked_queries"]) -> None: ...
+
+Global___GetSearchQualityResponse: typing_extensions.TypeAlias = GetSearchQualityResponse
+
+@typing.final
+class Calibration(google.protobuf.message.Message):
+    """What verdicts of a collection rest on: searches for its own references, each left out. It is measured in the background, and again
+    when a tenth of the documents has changed.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MADE_AT_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    DOCUMENTS_FIELD_NUMBER: builtins.int
+    REFERENCES_FIELD_NUMBER: builtins.int
+    ITEMS_FIELD_NUMBER: builtins.int
+    PAIRED_ITEMS_FIELD_NUMBER: builtins.int
+    COPIES_FIELD_NUMBER: builtins.int
+    INDEPENDENT_SAMPLES_FIELD_NUMBER: builtins.int
+    THRESHOLDS_FIELD_NUMBER: builtins.int
+    AMBIGUOUS_MARGIN_FIELD_NUMBER: builtins.int
+    documents: builtins.int
+    """Documents in the collection then."""
+    references: builtins.int
+    """References that were searched for."""
+    items: builtins.int
+    """Items that they show."""
+    paired_items: builtins.int
+    """Items among them with a second reference; probability and ambiguous margin are calibrated on these if there are 10."""
+    copies: builtins.int
+    """References that stand in the collection under another item too; they were left out."""
+    independent_samples: builtins.float
+    """Independent samples that the references are worth; references of one item are alike. A rate below one divided by this is
+    extrapolated.
+    """
+    ambiguous_margin: builtins.float
+    """See VERDICT_KIND_AMBIGUOUS, in score: there the best item is three times as likely as the second."""
+    @property
+    def made_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was measured."""
+
+    @property
+    def revision(self) -> picoseek_protos.v1.revision_pb2.Revision:
+        """Revision at which it was measured."""
+
+    @property
+    def thresholds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RateThreshold]:
+        """Thresholds at false-accept rates of .001, .01 and .05."""
+
+    def __init__(
+        self,
+        *,
+        made_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        revision: picoseek_protos.v1.revision_pb2.Revision | None = ...,
+        documents: builtins.int = ...,
+        references: builtins.int = ...,
+        items: builtins.int = ...,
+        paired_items: builtins.int = ...,
+        copies: builtins.int = ...,
+        independent_samples: builtins.float = ...,
+        thresholds: collections_abc.Iterable[Global___RateThreshold] | None = ...,
+        ambiguous_margin: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["made_at", b"made_at", "revision", b"revision"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ambiguous_margin", b"ambiguous_margin", "copies", b"copies", "documents", b"documents", "independent_samples", b"independent_samples", "items", b"items", "made_at", b"made_at", "paired_items", b"paired_items", "references", b"references", "revision", b"revision", "thresholds", b"thresholds"]) -> None: ...
+
+Global___Calibration: typing_extensions.TypeAlias = Calibration
+
+@typing.final
+class RateThreshold(google.protobuf.message.Message):
+    """A threshold of a calibration."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FALSE_ACCEPT_RATE_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    TRUE_ACCEPT_RATE_FIELD_NUMBER: builtins.int
+    false_accept_rate: builtins.float
+    """SearchRequest.false_accept_rate."""
+    threshold: builtins.float
+    """Verdict.threshold."""
+    true_accept_rate: builtins.float
+    """Share of references, each left out while its item stayed, whose first hit reached the threshold and was right. Unset: there are too
+    few items with several references.
+    """
+    def __init__(
+        self,
+        *,
+        false_accept_rate: builtins.float = ...,
+        threshold: builtins.float = ...,
+        true_accept_rate: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_true_accept_rate", b"_true_accept_rate", "true_accept_rate", b"true_accept_rate"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_true_accept_rate", b"_true_accept_rate", "false_accept_rate", b"false_accept_rate", "threshold", b"threshold", "true_accept_rate", b"true_accept_rate"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_true_accept_rate", b"_true_accept_rate"]) -> typing.Literal["true_accept_rate"] | None: ...
+
+Global___RateThreshold: typing_extensions.TypeAlias = RateThreshold
+
+@typing.final
+class RecallEstimate(google.protobuf.message.Message):
+    """What live searches found of what an exact search finds: a small share of live queries is searched again, exactly, when the service
+    is idle.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECALL_FIELD_NUMBER: builtins.int
+    LOWER_FIELD_NUMBER: builtins.int
+    UPPER_FIELD_NUMBER: builtins.int
+    QUERIES_FIELD_NUMBER: builtins.int
+    WINDOW_S_FIELD_NUMBER: builtins.int
+    recall: builtins.float
+    """Mean over queries of the share of exact hits that were found."""
+    lower: builtins.float
+    """Lower end of the 95 % interval (Wilson)."""
+    upper: builtins.float
+    """Upper end."""
+    queries: builtins.int
+    """Queries that were checked: the newest 2000 of the last hour."""
+    window_s: builtins.float
+    """Age of the oldest of them, seconds."""
+    def __init__(
+        self,
+        *,
+        recall: builtins.float = ...,
+        lower: builtins.float = ...,
+        upper: builtins.float = ...,
+        queries: builtins.int = ...,
+        window_s: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lower", b"lower", "queries", b"queries", "recall", b"recall", "upper", b"upper", "window_s", b"window_s"]) -> None: ...
+
+Global___RecallEstimate: typing_extensions.TypeAlias = RecallEstimate
 
 @typing.final
 class StreamSearchRequest(google.protobuf.message.Message):

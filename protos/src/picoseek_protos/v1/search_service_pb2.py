@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from picoseek_protos.v1 import search_pb2 as picoseek_dot_v1_dot_search__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n picoseek/v1/search_service.proto\x12\x0bpicoseek.v1\x1a\x18picoseek/v1/search.proto2\xe8\x03\n\rSearchService\x12\x41\n\x06Upsert\x12\x1a.picoseek.v1.UpsertRequest\x1a\x1b.picoseek.v1.UpsertResponse\x12\x41\n\x06\x44\x65lete\x12\x1a.picoseek.v1.DeleteRequest\x1a\x1b.picoseek.v1.DeleteResponse\x12\x38\n\x03Get\x12\x17.picoseek.v1.GetRequest\x1a\x18.picoseek.v1.GetResponse\x12;\n\x04List\x12\x18.picoseek.v1.ListRequest\x1a\x19.picoseek.v1.ListResponse\x12>\n\x05\x43ount\x12\x19.picoseek.v1.CountRequest\x1a\x1a.picoseek.v1.CountResponse\x12\x41\n\x06Search\x12\x1a.picoseek.v1.SearchRequest\x1a\x1b.picoseek.v1.SearchResponse\x12W\n\x0cStreamSearch\x12 .picoseek.v1.StreamSearchRequest\x1a!.picoseek.v1.StreamSearchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n picoseek/v1/search_service.proto\x12\x0bpicoseek.v1\x1a\x18picoseek/v1/search.proto2\xc9\x04\n\rSearchService\x12\x41\n\x06Upsert\x12\x1a.picoseek.v1.UpsertRequest\x1a\x1b.picoseek.v1.UpsertResponse\x12\x41\n\x06\x44\x65lete\x12\x1a.picoseek.v1.DeleteRequest\x1a\x1b.picoseek.v1.DeleteResponse\x12\x38\n\x03Get\x12\x17.picoseek.v1.GetRequest\x1a\x18.picoseek.v1.GetResponse\x12;\n\x04List\x12\x18.picoseek.v1.ListRequest\x1a\x19.picoseek.v1.ListResponse\x12>\n\x05\x43ount\x12\x19.picoseek.v1.CountRequest\x1a\x1a.picoseek.v1.CountResponse\x12\x41\n\x06Search\x12\x1a.picoseek.v1.SearchRequest\x1a\x1b.picoseek.v1.SearchResponse\x12W\n\x0cStreamSearch\x12 .picoseek.v1.StreamSearchRequest\x1a!.picoseek.v1.StreamSearchResponse(\x01\x30\x01\x12_\n\x10GetSearchQuality\x12$.picoseek.v1.GetSearchQualityRequest\x1a%.picoseek.v1.GetSearchQualityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'picoseek.v1.search_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEARCHSERVICE']._serialized_start=76
-  _globals['_SEARCHSERVICE']._serialized_end=564
+  _globals['_SEARCHSERVICE']._serialized_end=661
 # @@protoc_insertion_point(module_scope)

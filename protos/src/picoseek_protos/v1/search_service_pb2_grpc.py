@@ -36,15 +36,17 @@ class SearchServiceStub(object):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                               | generate the client from this service's protos     |
+    | INVALID_ARGUMENT    | RATE_OUT_OF_RANGE                               | ask for a false-accept rate above 0 and below 1    |
     | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
+    | FAILED_PRECONDITION | REVISION_LOST                                   | the write is gone by a restore; ask without it     |
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
-    | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | UNAVAILABLE         | SHUTTING_DOWN, COLLECTION_RESTORED, SCHEMA_CHANGED | send again                                      |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
-    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -89,6 +91,11 @@ class SearchServiceStub(object):
                 request_serializer=picoseek_dot_v1_dot_search__pb2.StreamSearchRequest.SerializeToString,
                 response_deserializer=picoseek_dot_v1_dot_search__pb2.StreamSearchResponse.FromString,
                 _registered_method=True)
+        self.GetSearchQuality = channel.unary_unary(
+                '/picoseek.v1.SearchService/GetSearchQuality',
+                request_serializer=picoseek_dot_v1_dot_search__pb2.GetSearchQualityRequest.SerializeToString,
+                response_deserializer=picoseek_dot_v1_dot_search__pb2.GetSearchQualityResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -102,15 +109,17 @@ class SearchServiceServicer(object):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                               | generate the client from this service's protos     |
+    | INVALID_ARGUMENT    | RATE_OUT_OF_RANGE                               | ask for a false-accept rate above 0 and below 1    |
     | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
+    | FAILED_PRECONDITION | REVISION_LOST                                   | the write is gone by a restore; ask without it     |
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
-    | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | UNAVAILABLE         | SHUTTING_DOWN, COLLECTION_RESTORED, SCHEMA_CHANGED | send again                                      |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
-    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -165,6 +174,13 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSearchQuality(self, request, context):
+        """Tells what verdicts rest on, and what live searches find of what an exact search finds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -203,6 +219,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     request_deserializer=picoseek_dot_v1_dot_search__pb2.StreamSearchRequest.FromString,
                     response_serializer=picoseek_dot_v1_dot_search__pb2.StreamSearchResponse.SerializeToString,
             ),
+            'GetSearchQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSearchQuality,
+                    request_deserializer=picoseek_dot_v1_dot_search__pb2.GetSearchQualityRequest.FromString,
+                    response_serializer=picoseek_dot_v1_dot_search__pb2.GetSearchQualityResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'picoseek.v1.SearchService', rpc_method_handlers)
@@ -222,15 +243,17 @@ class SearchService(object):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                               | generate the client from this service's protos     |
+    | INVALID_ARGUMENT    | RATE_OUT_OF_RANGE                               | ask for a false-accept rate above 0 and below 1    |
     | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
+    | FAILED_PRECONDITION | REVISION_LOST                                   | the write is gone by a restore; ask without it     |
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
-    | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | UNAVAILABLE         | SHUTTING_DOWN, COLLECTION_RESTORED, SCHEMA_CHANGED | send again                                      |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
-    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -413,6 +436,33 @@ class SearchService(object):
             '/picoseek.v1.SearchService/StreamSearch',
             picoseek_dot_v1_dot_search__pb2.StreamSearchRequest.SerializeToString,
             picoseek_dot_v1_dot_search__pb2.StreamSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSearchQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/picoseek.v1.SearchService/GetSearchQuality',
+            picoseek_dot_v1_dot_search__pb2.GetSearchQualityRequest.SerializeToString,
+            picoseek_dot_v1_dot_search__pb2.GetSearchQualityResponse.FromString,
             options,
             channel_credentials,
             insecure,

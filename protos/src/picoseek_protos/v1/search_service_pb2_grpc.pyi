@@ -137,7 +137,23 @@ _SearchServiceStreamSearchType = typing_extensions.TypeVar(
     ],
 )
 
-class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceDeleteType, _SearchServiceGetType, _SearchServiceListType, _SearchServiceCountType, _SearchServiceSearchType, _SearchServiceStreamSearchType]):
+_SearchServiceGetSearchQualityType = typing_extensions.TypeVar(
+    '_SearchServiceGetSearchQualityType',
+    grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+        picoseek_protos.v1.search_pb2.GetSearchQualityResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+        picoseek_protos.v1.search_pb2.GetSearchQualityResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+        picoseek_protos.v1.search_pb2.GetSearchQualityResponse,
+    ],
+)
+
+class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceDeleteType, _SearchServiceGetType, _SearchServiceListType, _SearchServiceCountType, _SearchServiceSearchType, _SearchServiceStreamSearchType, _SearchServiceGetSearchQualityType]):
     """Vectors and documents in, matches out. It knows nothing of pictures.
 
     Errors carry one google.rpc.ErrorInfo (domain "picoseek") with a stable reason:
@@ -148,15 +164,17 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                               | generate the client from this service's protos     |
+    | INVALID_ARGUMENT    | RATE_OUT_OF_RANGE                               | ask for a false-accept rate above 0 and below 1    |
     | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
+    | FAILED_PRECONDITION | REVISION_LOST                                   | the write is gone by a restore; ask without it     |
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
-    | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | UNAVAILABLE         | SHUTTING_DOWN, COLLECTION_RESTORED, SCHEMA_CHANGED | send again                                      |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
-    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -190,6 +208,10 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
             picoseek_protos.v1.search_pb2.StreamSearchRequest,
             picoseek_protos.v1.search_pb2.StreamSearchResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+            picoseek_protos.v1.search_pb2.GetSearchQualityResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -222,6 +244,10 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
             picoseek_protos.v1.search_pb2.StreamSearchRequest,
             picoseek_protos.v1.search_pb2.StreamSearchResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+            picoseek_protos.v1.search_pb2.GetSearchQualityResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Upsert: _SearchServiceUpsertType
@@ -247,6 +273,9 @@ class SearchServiceStub(typing.Generic[_SearchServiceUpsertType, _SearchServiceD
     with the reasons above, and never ends the stream; a call_id that is still under way is refused (CALL_ID_IN_USE). While too many
     searches are under way no more are read. The stream's deadline is that of all its searches.
     """
+
+    GetSearchQuality: _SearchServiceGetSearchQualityType
+    """Tells what verdicts rest on, and what live searches find of what an exact search finds."""
 
 SearchServiceAsyncStub: typing_extensions.TypeAlias = SearchServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -277,6 +306,10 @@ SearchServiceAsyncStub: typing_extensions.TypeAlias = SearchServiceStub[
         picoseek_protos.v1.search_pb2.StreamSearchRequest,
         picoseek_protos.v1.search_pb2.StreamSearchResponse,
     ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+        picoseek_protos.v1.search_pb2.GetSearchQualityResponse,
+    ],
 ]
 
 class SearchServiceServicer(metaclass=abc.ABCMeta):
@@ -290,15 +323,17 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
     | INVALID_ARGUMENT    | DOCUMENT_INVALID, DUPLICATE_ID, FILTER_INVALID  | see the message, which names the field             |
     | INVALID_ARGUMENT    | K_OUT_OF_RANGE, PAGE_TOKEN_INVALID              | see the message                                    |
     | INVALID_ARGUMENT    | REQUEST_EMPTY, REQUEST_TOO_LARGE                | see the message                                    |
+    | INVALID_ARGUMENT    | REQUEST_MALFORMED                               | generate the client from this service's protos     |
+    | INVALID_ARGUMENT    | RATE_OUT_OF_RANGE                               | ask for a false-accept rate above 0 and below 1    |
     | INVALID_ARGUMENT    | CALL_ID_IN_USE                                  | number the searches of a stream differently        |
     | NOT_FOUND           | COLLECTION_NOT_FOUND                            | create it, or ListCollections                      |
     | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                        | use the model that the collection was made with    |
     | FAILED_PRECONDITION | REVISION_NOT_REACHED (with RetryInfo)           | send again after the delay                         |
+    | FAILED_PRECONDITION | REVISION_LOST                                   | the write is gone by a restore; ask without it     |
     | ABORTED             | REQUEST_ID_REUSED                               | use a new request id for other content             |
     | RESOURCE_EXHAUSTED  | OVERLOADED, DISK_FULL (with RetryInfo)          | send again after the delay, make room              |
-    | UNAVAILABLE         | SHUTTING_DOWN                                   | send again                                         |
+    | UNAVAILABLE         | SHUTTING_DOWN, COLLECTION_RESTORED, SCHEMA_CHANGED | send again                                      |
     | DEADLINE_EXCEEDED   | DEADLINE_EXCEEDED                               | allow more time or ask for less at once            |
-    | UNIMPLEMENTED       | VERDICT_UNIMPLEMENTED                           | leave false_accept_rate unset                      |
     | DATA_LOSS           | STORAGE_CORRUPT                                 | restore the collection from a snapshot             |
     """
 
@@ -360,5 +395,13 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
         with the reasons above, and never ends the stream; a call_id that is still under way is refused (CALL_ID_IN_USE). While too many
         searches are under way no more are read. The stream's deadline is that of all its searches.
         """
+
+    @abc.abstractmethod
+    def GetSearchQuality(
+        self,
+        request: picoseek_protos.v1.search_pb2.GetSearchQualityRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[picoseek_protos.v1.search_pb2.GetSearchQualityResponse, collections_abc.Awaitable[picoseek_protos.v1.search_pb2.GetSearchQualityResponse]]:
+        """Tells what verdicts rest on, and what live searches find of what an exact search finds."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -27,39 +27,47 @@ from picoseek_protos.v1 import operation_pb2 as picoseek_dot_v1_dot_operation__p
 from picoseek_protos.v1 import revision_pb2 as picoseek_dot_v1_dot_revision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apicoseek/v1/snapshot.proto\x12\x0bpicoseek.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpicoseek/v1/operation.proto\x1a\x1apicoseek/v1/revision.proto\"\xce\x01\n\x08Snapshot\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\'\n\x08revision\x18\x04 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x11\n\tdocuments\x18\x05 \x01(\x04\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\"_\n\x15\x43reateSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"C\n\x16\x43reateSnapshotResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"Q\n\x14ListSnapshotsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListSnapshotsResponse\x12(\n\tsnapshots\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x16RestoreSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x11\n\toverwrite\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"D\n\x17RestoreSnapshotResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"=\n\x15\x44\x65leteSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteSnapshotResponse\"\x8e\x01\n\x16ImportDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12+\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1b.picoseek.v1.DocumentFormat\x12\r\n\x05space\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"D\n\x17ImportDocumentsResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"{\n\x16\x45xportDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12+\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1b.picoseek.v1.DocumentFormat\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"D\n\x17\x45xportDocumentsResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation*g\n\x0e\x44ocumentFormat\x12\x1f\n\x1b\x44OCUMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44OCUMENT_FORMAT_PARQUET\x10\x01\x12\x17\n\x13\x44OCUMENT_FORMAT_NPY\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apicoseek/v1/snapshot.proto\x12\x0bpicoseek.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpicoseek/v1/operation.proto\x1a\x1apicoseek/v1/revision.proto\"\xf1\x01\n\x08Snapshot\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\'\n\x08revision\x18\x04 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x11\n\tdocuments\x18\x05 \x01(\x04\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\x12\x11\n\tnew_bytes\x18\t \x01(\x04\x12\x0e\n\x06\x64\x61mage\x18\n \x01(\t\"_\n\x15\x43reateSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"C\n\x16\x43reateSnapshotResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"Q\n\x14ListSnapshotsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListSnapshotsResponse\x12(\n\tsnapshots\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Snapshot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x12GetSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\">\n\x13GetSnapshotResponse\x12\'\n\x08snapshot\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Snapshot\"=\n\x15VerifySnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\"C\n\x16VerifySnapshotResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"\x87\x01\n\x16RestoreSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x11\n\toverwrite\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"D\n\x17RestoreSnapshotResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"=\n\x15\x44\x65leteSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\"C\n\x16\x44\x65leteSnapshotResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"\x8e\x01\n\x16ImportDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12+\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1b.picoseek.v1.DocumentFormat\x12\r\n\x05space\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"D\n\x17ImportDocumentsResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation\"{\n\x16\x45xportDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12+\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1b.picoseek.v1.DocumentFormat\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"D\n\x17\x45xportDocumentsResponse\x12)\n\toperation\x18\x01 \x01(\x0b\x32\x16.picoseek.v1.Operation*g\n\x0e\x44ocumentFormat\x12\x1f\n\x1b\x44OCUMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44OCUMENT_FORMAT_PARQUET\x10\x01\x12\x17\n\x13\x44OCUMENT_FORMAT_NPY\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'picoseek.v1.snapshot_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DOCUMENTFORMAT']._serialized_start=1390
-  _globals['_DOCUMENTFORMAT']._serialized_end=1493
+  _globals['_DOCUMENTFORMAT']._serialized_start=1724
+  _globals['_DOCUMENTFORMAT']._serialized_end=1827
   _globals['_SNAPSHOT']._serialized_start=134
-  _globals['_SNAPSHOT']._serialized_end=340
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=342
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=437
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=439
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=506
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=508
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=589
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=591
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=681
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=684
-  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=819
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=821
-  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=889
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=891
-  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=952
-  _globals['_DELETESNAPSHOTRESPONSE']._serialized_start=954
-  _globals['_DELETESNAPSHOTRESPONSE']._serialized_end=978
-  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_start=981
-  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_end=1123
-  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_start=1125
-  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_end=1193
-  _globals['_EXPORTDOCUMENTSREQUEST']._serialized_start=1195
-  _globals['_EXPORTDOCUMENTSREQUEST']._serialized_end=1318
-  _globals['_EXPORTDOCUMENTSRESPONSE']._serialized_start=1320
-  _globals['_EXPORTDOCUMENTSRESPONSE']._serialized_end=1388
+  _globals['_SNAPSHOT']._serialized_end=375
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=377
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=472
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=474
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=541
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=543
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=624
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=626
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=716
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=718
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=776
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=778
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=840
+  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_start=842
+  _globals['_VERIFYSNAPSHOTREQUEST']._serialized_end=903
+  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_start=905
+  _globals['_VERIFYSNAPSHOTRESPONSE']._serialized_end=972
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_start=975
+  _globals['_RESTORESNAPSHOTREQUEST']._serialized_end=1110
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_start=1112
+  _globals['_RESTORESNAPSHOTRESPONSE']._serialized_end=1180
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_start=1182
+  _globals['_DELETESNAPSHOTREQUEST']._serialized_end=1243
+  _globals['_DELETESNAPSHOTRESPONSE']._serialized_start=1245
+  _globals['_DELETESNAPSHOTRESPONSE']._serialized_end=1312
+  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_start=1315
+  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_end=1457
+  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_start=1459
+  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_end=1527
+  _globals['_EXPORTDOCUMENTSREQUEST']._serialized_start=1529
+  _globals['_EXPORTDOCUMENTSREQUEST']._serialized_end=1652
+  _globals['_EXPORTDOCUMENTSRESPONSE']._serialized_start=1654
+  _globals['_EXPORTDOCUMENTSRESPONSE']._serialized_end=1722
 # @@protoc_insertion_point(module_scope)

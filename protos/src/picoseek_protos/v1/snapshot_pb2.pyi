@@ -48,7 +48,9 @@ Global___DocumentFormat: typing_extensions.TypeAlias = DocumentFormat
 
 @typing.final
 class Snapshot(google.protobuf.message.Message):
-    """A collection as it was at one revision, kept outside the service's own disk."""
+    """A collection as it was at one revision, kept outside the service's own disk. It holds everything that restoring needs: settings,
+    documents, applied request ids and indexes. It outlives its collection.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -60,18 +62,26 @@ class Snapshot(google.protobuf.message.Message):
     SIZE_BYTES_FIELD_NUMBER: builtins.int
     CREATED_AT_FIELD_NUMBER: builtins.int
     DIGEST_FIELD_NUMBER: builtins.int
+    NEW_BYTES_FIELD_NUMBER: builtins.int
+    DAMAGE_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Unique in the collection."""
+    """Unique in the collection: 1 to 64 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit."""
     collection: builtins.str
     """The collection."""
     location: builtins.str
-    """Where it is: a folder or an object storage address."""
+    """Where it is: the folder or object storage address that the service is set up with."""
     documents: builtins.int
     """Documents in it."""
     size_bytes: builtins.int
     """Bytes of it, those shared with other snapshots included."""
     digest: builtins.str
     """"sha256:" and 64 hex digits over its manifest."""
+    new_bytes: builtins.int
+    """Bytes that had to be written for it; the others were there, from earlier snapshots."""
+    damage: builtins.str
+    """Why it cannot be restored, of one whose manifest is damaged or of a newer service; all other fields but name, collection and location
+    are empty then.
+    """
     @property
     def revision(self) -> picoseek_protos.v1.revision_pb2.Revision:
         """What it holds."""
@@ -91,9 +101,11 @@ class Snapshot(google.protobuf.message.Message):
         size_bytes: builtins.int = ...,
         created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         digest: builtins.str = ...,
+        new_bytes: builtins.int = ...,
+        damage: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["created_at", b"created_at", "revision", b"revision"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "created_at", b"created_at", "digest", b"digest", "documents", b"documents", "location", b"location", "name", b"name", "revision", b"revision", "size_bytes", b"size_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "created_at", b"created_at", "damage", b"damage", "digest", b"digest", "documents", b"documents", "location", b"location", "name", b"name", "new_bytes", b"new_bytes", "revision", b"revision", "size_bytes", b"size_bytes"]) -> None: ...
 
 Global___Snapshot: typing_extensions.TypeAlias = Snapshot
 
@@ -112,7 +124,7 @@ class CreateSnapshotRequest(google.protobuf.message.Message):
     name: builtins.str
     """Name of the snapshot. Empty: made of the time and the revision."""
     location: builtins.str
-    """Where to. Empty: the service's default."""
+    """Empty, or Snapshot.location: where snapshots are is the operator's setting, so that no caller can make the service write elsewhere."""
     request_id: builtins.str
     """See UpsertRequest.request_id."""
     def __init__(
@@ -199,6 +211,92 @@ class ListSnapshotsResponse(google.protobuf.message.Message):
 Global___ListSnapshotsResponse: typing_extensions.TypeAlias = ListSnapshotsResponse
 
 @typing.final
+class GetSnapshotRequest(google.protobuf.message.Message):
+    """CollectionService.GetSnapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    SNAPSHOT_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Snapshot.collection."""
+    snapshot: builtins.str
+    """Snapshot.name."""
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        snapshot: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "snapshot", b"snapshot"]) -> None: ...
+
+Global___GetSnapshotRequest: typing_extensions.TypeAlias = GetSnapshotRequest
+
+@typing.final
+class GetSnapshotResponse(google.protobuf.message.Message):
+    """Answer of CollectionService.GetSnapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: builtins.int
+    @property
+    def snapshot(self) -> Global___Snapshot:
+        """The snapshot."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["snapshot", b"snapshot"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["snapshot", b"snapshot"]) -> None: ...
+
+Global___GetSnapshotResponse: typing_extensions.TypeAlias = GetSnapshotResponse
+
+@typing.final
+class VerifySnapshotRequest(google.protobuf.message.Message):
+    """CollectionService.VerifySnapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    SNAPSHOT_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Snapshot.collection."""
+    snapshot: builtins.str
+    """Snapshot.name."""
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        snapshot: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "snapshot", b"snapshot"]) -> None: ...
+
+Global___VerifySnapshotRequest: typing_extensions.TypeAlias = VerifySnapshotRequest
+
+@typing.final
+class VerifySnapshotResponse(google.protobuf.message.Message):
+    """Answer of CollectionService.VerifySnapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: builtins.int
+    @property
+    def operation(self) -> picoseek_protos.v1.operation_pb2.Operation:
+        """The work, which fails with SNAPSHOT_DAMAGED if anything is missing or not what was written."""
+
+    def __init__(
+        self,
+        *,
+        operation: picoseek_protos.v1.operation_pb2.Operation | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["operation", b"operation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["operation", b"operation"]) -> None: ...
+
+Global___VerifySnapshotResponse: typing_extensions.TypeAlias = VerifySnapshotResponse
+
+@typing.final
 class RestoreSnapshotRequest(google.protobuf.message.Message):
     """CollectionService.RestoreSnapshot."""
 
@@ -215,11 +313,13 @@ class RestoreSnapshotRequest(google.protobuf.message.Message):
     snapshot: builtins.str
     """Snapshot.name."""
     location: builtins.str
-    """Where from. Empty: the service's default."""
+    """Empty, or Snapshot.location."""
     target: builtins.str
     """Collection to make. Empty: the snapshot's own, which must not exist unless `overwrite`."""
     overwrite: builtins.bool
-    """Put it in the place of the target that is there."""
+    """Put it in the place of the target that is there. The old one answers until the restored one is complete; then all calls see that one,
+    under a new epoch.
+    """
     request_id: builtins.str
     """See UpsertRequest.request_id."""
     def __init__(
@@ -285,15 +385,24 @@ class DeleteSnapshotResponse(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    OPERATION_FIELD_NUMBER: builtins.int
+    @property
+    def operation(self) -> picoseek_protos.v1.operation_pb2.Operation:
+        """The work: first the snapshot ceases to exist, then what no other snapshot needs is removed."""
+
     def __init__(
         self,
+        *,
+        operation: picoseek_protos.v1.operation_pb2.Operation | None = ...,
     ) -> None: ...
+    def HasField(self, field_name: typing.Literal["operation", b"operation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["operation", b"operation"]) -> None: ...
 
 Global___DeleteSnapshotResponse: typing_extensions.TypeAlias = DeleteSnapshotResponse
 
 @typing.final
 class ImportDocumentsRequest(google.protobuf.message.Message):
-    """CollectionService.ImportDocuments."""
+    """CollectionService.ImportDocuments. Not served: the client reads the files, see docs/backup.md."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -348,7 +457,7 @@ Global___ImportDocumentsResponse: typing_extensions.TypeAlias = ImportDocumentsR
 
 @typing.final
 class ExportDocumentsRequest(google.protobuf.message.Message):
-    """CollectionService.ExportDocuments."""
+    """CollectionService.ExportDocuments. Not served: the client writes the files, see docs/backup.md."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from picoseek_chassis.errors import ServiceError, to_status
 
@@ -50,14 +51,54 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             else:
                 make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
             wrapped = _awaited(method, inner)
-        result: _Handler = make(wrapped, handler.request_deserializer, handler.response_serializer)
+        deserialize = _tolerant(handler.request_deserializer)
+        result: _Handler = make(wrapped, deserialize, handler.response_serializer)
         return result
+
+
+class _Malformed:
+    """Stands for bytes that are no message of the method; refusing them is left to the handler, which has a context."""
+
+    def refuse(self) -> ServiceError:
+        return ServiceError(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "REQUEST_MALFORMED",
+            "the request is no message of this method; generate the client from this service's protos",
+        )
+
+
+def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Keep gRPC from answering UNKNOWN, with a traceback in the log, to bytes that cannot be read."""
+    if deserialize is None:
+        return None
+
+    def read(content: bytes) -> Any:
+        try:
+            return deserialize(content)
+        except DecodeError:
+            return _Malformed()
+
+    return read
+
+
+def _readable(request: Any) -> Any:
+    """The request, or the stream of requests, with a refusal in place of a malformed message."""
+    if isinstance(request, _Malformed):
+        raise request.refuse()
+    return _readable_stream(request) if hasattr(request, "__aiter__") else request
+
+
+async def _readable_stream(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, _Malformed):
+            raise request.refuse()
+        yield request
 
 
 def _awaited(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await inner(request, context)
+            return await inner(_readable(request), context)
         except ServiceError as error:
             await _abort(context, error)
         except grpc.aio.AbortError:
@@ -71,7 +112,7 @@ def _awaited(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[...,
 def _streaming(method: str, inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            async for response in inner(request, context):
+            async for response in inner(_readable(request), context):
                 yield response
         except ServiceError as error:
             await _abort(context, error)

@@ -18,13 +18,20 @@ from picoseek_protos.v1 import (
 )
 
 from picoseek_search.collection.catalog import Catalog
-from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.options import EngineOptions, RecallOptions
 from picoseek_search.collection.workers import Workers
 from picoseek_search.settings import SearchSettings
+from picoseek_search.snapshots.object_store import ObjectStore
+from picoseek_search.snapshots.snapshot_library import SnapshotLibrary
+from picoseek_search.snapshots.snapshot_operations import SnapshotOperations
+from picoseek_search.storage.data_directory import DataDirectory
 from picoseek_search.transport.admission import Admission
+from picoseek_search.transport.alias_calls import AliasCalls
 from picoseek_search.transport.collection_servicer import CollectionServicer
 from picoseek_search.transport.limits import Limits
+from picoseek_search.transport.operation_calls import OperationCalls
 from picoseek_search.transport.search_servicer import Admissions, SearchServicer
+from picoseek_search.transport.snapshot_calls import SnapshotCalls
 
 # From the descriptors, which reflection finds only when their modules are loaded.
 _SERVICES = (
@@ -38,6 +45,7 @@ def make_application(settings: SearchSettings) -> Application:
 
     @asynccontextmanager
     async def application(server: grpc.aio.Server, health: Health) -> AsyncGenerator[Sequence[str]]:
+        store = _store(settings)
         workers = Workers.start(
             search_threads=settings.search_threads,
             read_threads=settings.read_threads,
@@ -47,7 +55,7 @@ def make_application(settings: SearchSettings) -> Application:
         try:
             catalog = await asyncio.to_thread(_open, settings, workers)
             try:
-                await _register(server, health, catalog, workers, settings)
+                await _register(server, health, catalog, workers, settings, store)
                 yield _SERVICES
             finally:
                 workers.stopping.set()
@@ -59,13 +67,23 @@ def make_application(settings: SearchSettings) -> Application:
 
 
 async def _register(
-    server: grpc.aio.Server, health: Health, catalog: Catalog, workers: Workers, settings: SearchSettings
+    server: grpc.aio.Server,
+    health: Health,
+    catalog: Catalog,
+    workers: Workers,
+    settings: SearchSettings,
+    store: ObjectStore,
 ) -> None:
     async def publish(name: str, usable: bool | None) -> None:
         if usable is None:
             await health.remove(name)
         else:
             await health.set(name, usable)
+
+    loop = asyncio.get_running_loop()
+
+    def appeared(name: str) -> None:
+        asyncio.run_coroutine_threadsafe(publish(name, True), loop)
 
     reads = Admission("calls", settings.max_waiting_reads)
     admissions = Admissions(
@@ -86,10 +104,25 @@ async def _register(
         SearchServicer(catalog, workers, limits, admissions, health.draining), server
     )
     collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(
-        CollectionServicer(catalog, workers, reads, publish), server
+        CollectionServicer(
+            catalog,
+            workers,
+            reads,
+            publish,
+            AliasCalls(catalog, workers, reads, publish),
+            OperationCalls(catalog.operations, workers, reads, settings.max_operation_wait_s, health.draining),
+            SnapshotCalls(
+                SnapshotOperations(SnapshotLibrary(store), catalog, appeared),
+                workers,
+                Admission("calls about snapshots", settings.max_waiting_reads),
+            ),
+        ),
+        server,
     )
-    for name, usable in catalog.names():
-        await health.set(name, usable)
+    usable = dict(catalog.names())
+    usable |= {alias: usable[name] for alias, name in catalog.aliases()}
+    for name, is_usable in usable.items():
+        await health.set(name, is_usable)
     for name in ("", *_SERVICES):
         await health.set(name, True)
 
@@ -102,11 +135,22 @@ def _open(settings: SearchSettings, workers: Workers) -> Catalog:
         raise OSError(error.message) from error
 
 
+def _store(settings: SearchSettings) -> ObjectStore:
+    try:
+        return ObjectStore(settings.snapshots or str(DataDirectory.snapshots_of(settings.data_dir)))
+    except ValueError as error:
+        raise OSError(f"snapshots: {error}") from error
+
+
 def _options(settings: SearchSettings) -> EngineOptions:
     return EngineOptions(
         growing_rows=settings.growing_rows,
         graph_rows=settings.graph_rows,
         idle_s=settings.idle_s,
+        operation_threads=settings.operation_threads,
+        keep_operations=settings.keep_operations,
         keep_requests=settings.keep_requests,
         keep_log_records=settings.keep_log_records,
+        calibration_delay_s=settings.calibration_delay_s,
+        recall=RecallOptions(settings.recall_share, settings.recall_most_a_second),
     )

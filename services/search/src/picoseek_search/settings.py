@@ -23,6 +23,10 @@ class SearchSettings(ServiceSettings):
     """Port to listen on; 0: any free one, written to the log."""
     data_dir: Path = Path("picoseek-data")
     """Directory of the collections; made if it is not there. One process at a time uses it."""
+    snapshots: str = ""
+    """Where snapshots are: a folder, or a bucket and a prefix in it such as s3://bucket/prefix (or gs://, az://), whose
+    credentials and endpoint come from the environment as its own tools read them, see docs/backup.md. Services may
+    share it. Empty: `snapshots` in `data_dir`, which is no help when that disk is lost."""
 
     search_threads: Annotated[int, Field(ge=1, le=256)] = len(os.sched_getaffinity(0))
     """Searches that run at a time, each on one core."""
@@ -59,7 +63,20 @@ class SearchSettings(ServiceSettings):
     """See EngineOptions.graph_rows."""
     idle_s: Annotated[float, Field(ge=0, le=86400)] = 5.0
     """See EngineOptions.idle_s."""
+    operation_threads: Annotated[int, Field(ge=1, le=64)] = 4
+    """See EngineOptions.operation_threads."""
+    keep_operations: Annotated[int, Field(ge=1)] = 1000
+    """See EngineOptions.keep_operations."""
+    max_operation_wait_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """Longest time that WaitOperation holds a call, in seconds."""
     keep_requests: Annotated[int, Field(ge=1)] = 100_000
     """Newest writes of a collection whose request ids are remembered."""
     keep_log_records: Annotated[int, Field(ge=1)] = 64
     """Newest log records of a collection that are kept."""
+
+    calibration_delay_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    """See EngineOptions.calibration_delay_s."""
+    recall_share: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """See RecallOptions.share."""
+    recall_most_a_second: Annotated[float, Field(gt=0, le=1000)] = 2.0
+    """See RecallOptions.most_a_second."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from picoseek.cli.collection import collection
 from picoseek.cli.evaluate import evaluate
 from picoseek.cli.friendly_group import FriendlyGroup
 from picoseek.cli.gallery import gallery
 from picoseek.cli.models import models
+from picoseek.cli.operation import operation
 from picoseek.cli.recognize import recognize
 from picoseek.cli.serve import serve
+from picoseek.cli.snapshot import snapshot
 from picoseek.cli.watch import watch
 
 
@@ -22,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (serve, gallery, recognize, watch, evaluate, models):
+for command in (serve, gallery, collection, snapshot, operation, recognize, watch, evaluate, models):
     main.add_command(command)

@@ -27,7 +27,7 @@ def gallery() -> None:
 @gallery.command("import")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--gallery", "name", required=True, help="Gallery to fill; made if it is not there.")
-@click.option("--embedder", default="", help="Embedder by name (default: the service's).")
+@click.option("--embedder", default="", help="Embedder by name (default: the gallery's).")
 @click.option("--strict", is_flag=True, help="Exit with status 1 if any picture was skipped.")
 @json_option
 @connection_options

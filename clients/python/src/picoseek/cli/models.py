@@ -24,6 +24,7 @@ from picoseek.recognition_json import JsonObject
 from picoseek.service_health import describe_health
 
 _HEALTH_TIMEOUT_S = 5.0
+_BUILDERS = {"efficientnet-lite0": "picoseek_training.general_bundle", "hash": "picoseek_training.hash"}
 
 
 @click.group()
@@ -109,21 +110,27 @@ def _model_json(model: Model) -> JsonObject:
 
 
 @models.command()
-@click.argument("name", type=click.Choice(["efficientnet-lite0"]))
+@click.argument("name", type=click.Choice(list(_BUILDERS)))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.")
 @click.option(
     "--labels",
     type=click.Path(exists=True, path_type=Path),
-    help="Labelled pictures, a folder a class or a CSV file, to adapt the model to.",
+    help="Labelled pictures, a folder a class or a CSV file, to adapt efficientnet-lite0 to.",
 )
 def build(name: str, out: Path, labels: Path | None) -> None:
-    """Build the bundle of model NAME; `picoseek serve --bundle` serves it."""
+    """Build the bundle of model NAME; `picoseek serve --bundle` serves it.
+
+    `efficientnet-lite0` is a general embedder of public weights. `hash` is the embedder that ships with codes of 256
+    bits instead of 512 numbers: a vector takes a 64th of the memory.
+    """
+    if labels is not None and name != "efficientnet-lite0":
+        raise click.UsageError("--labels adapts efficientnet-lite0 alone; `picoseek-train hash` trains codes")
     if importlib.util.find_spec("picoseek_training") is None:
         raise click.ClickException(
             "building needs the package picoseek-training; in a checkout `make .venv/.training` installs it"
         )
     # A process of its own: training brings Paddle, which this command line does without.
-    command = [sys.executable, "-m", "picoseek_training.general_bundle", "--out", str(out)]
+    command = [sys.executable, "-m", _BUILDERS[name], "--out", str(out)]
     command += ["--labels", str(labels)] if labels else []
     status = subprocess.run(command, check=False).returncode
     if status != 0:

@@ -22,6 +22,7 @@ from picoseek.picture import read_picture_file
 from picoseek.picture_file import decode_picture, write_picture
 from picoseek.recognition import Recognition
 from picoseek.recognition_json import recognition_json
+from picoseek.verdict import Explanation
 
 _READABLE_SIDE = 480
 
@@ -113,7 +114,32 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
         second = f"   next: {found.runner_up.label} {found.runner_up.score:.3f}" if found.runner_up else ""
         style = "green" if found.known else "dim"
         console.print(f"  {found.label or 'unknown':<24} {score:>6}   {found.source.value} {box}{second}", style=style)
+        if found.explanation is not None:
+            for line in _reasons(found.explanation):
+                console.print(f"    {line}", style="dim")
     if not answer.objects:
         console.print("  nothing found", style="dim")
     if target is not None:
         console.print(f"  -> {target}", style="dim")
+
+
+def _reasons(explanation: Explanation) -> list[str]:
+    """Return lines that say why a nearest item is the nearest."""
+    if not explanation.id:
+        return ["the gallery has nothing to compare with"]
+    provenance = explanation.provenance
+    crop = " ".join(f"{value:.0f}" for value in provenance.crop_box.as_list()) if provenance.crop_box else "whole"
+    added = provenance.added_at.isoformat(timespec="seconds") if provenance.added_at else "?"
+    runner_up = (
+        f"runner-up {explanation.runner_up_item} by {explanation.runner_up_id}, {explanation.runner_up_score:.3f}"
+        if explanation.runner_up_id
+        else "no other item"
+    )
+    compared = sum(segment.documents for segment in explanation.segments)
+    way = "all were compared" if explanation.exact else "searched by the index, so something closer may be missed"
+    return [
+        f"reference {explanation.id} of {explanation.item}: {provenance.source or 'no source'} ({crop})",
+        f"added {added} by request {provenance.request_id}",
+        runner_up,
+        f"{compared} references in {len(explanation.segments)} segments, {way}",
+    ]

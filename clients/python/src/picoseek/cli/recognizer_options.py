@@ -29,6 +29,7 @@ def recognizer_options(command: Callable[..., R]) -> Callable[..., R]:
         show_default=True,
         help="When the whole picture is looked up too.",
     )
+    @click.option("--explain", is_flag=True, help="Tell why the nearest item of each object is the nearest.")
     @functools.wraps(command)
     def with_recognizer(
         *args: Any,
@@ -36,10 +37,11 @@ def recognizer_options(command: Callable[..., R]) -> Callable[..., R]:
         candidates: int,
         max_detections: int,
         whole_picture: str,
+        explain: bool,
         **kwargs: Any,
     ) -> R:
         detect_embed = DetectEmbedOptions(max_detections=max_detections, whole_picture=WholePicture(whole_picture))
-        config = RecognizerConfig(threshold, candidates, detect_embed)
+        config = RecognizerConfig(threshold, candidates, detect_embed, explain=explain)
         return command(*args, recognizer=config, **kwargs)
 
     return with_recognizer

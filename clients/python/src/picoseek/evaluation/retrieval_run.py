@@ -18,7 +18,7 @@ from picoseek.async_client import AsyncClient
 from picoseek.collection import Collection, IndexConfig
 from picoseek.detect_embed import DetectEmbedOptions
 from picoseek.document import Document, DocumentMask
-from picoseek.embedding import Vector
+from picoseek.embedding import Vector, VectorType
 from picoseek.errors import InvalidArgumentError
 from picoseek.evaluation.picture_batches import in_batches
 from picoseek.evaluation.retrieval import RetrievalScores, score_rankings
@@ -126,8 +126,9 @@ class RetrievalRun:
     @asynccontextmanager
     async def _collection(self, embedder: ServedEmbedder) -> AsyncGenerator[str]:
         name = f"eval-{uuid.uuid4().hex[:12]}"
+        index = IndexConfig("BFlat" if embedder.space.type is VectorType.BITS else "Flat")
         wanted = Collection(
-            name, embedder.space, index=IndexConfig("Flat"), description="of a running `picoseek eval`; may be removed"
+            name, embedder.space, index=index, description="of a running `picoseek eval`; may be removed"
         )
         await self._client.create_collection(wanted)
         try:

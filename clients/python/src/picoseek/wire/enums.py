@@ -5,14 +5,24 @@ from __future__ import annotations
 from enum import Enum
 from typing import Generic, TypeVar
 
-from picoseek_protos.v1 import collection_pb2, detect_embed_pb2, embedding_pb2, model_pb2, object_pb2
+from picoseek_protos.v1 import (
+    collection_pb2,
+    detect_embed_pb2,
+    embedding_pb2,
+    model_pb2,
+    object_pb2,
+    operation_pb2,
+    search_pb2,
+)
 
 from picoseek.collection import AttributeType
 from picoseek.detect_embed import WholePicture
 from picoseek.embedding import Metric, VectorType
 from picoseek.model import ModelState, ModelTask
+from picoseek.operation import OperationKind, OperationState
 from picoseek.picture_object import ObjectSource
 from picoseek.stream import DropReason, FramePolicy
+from picoseek.verdict import VerdictKind
 
 ValueT = TypeVar("ValueT", bound=Enum)
 WireT = TypeVar("WireT", bound=int)
@@ -96,5 +106,35 @@ ATTRIBUTE_TYPES = EnumPairs(
         AttributeType.BOOL: collection_pb2.ATTRIBUTE_TYPE_BOOL,
         AttributeType.TIMESTAMP: collection_pb2.ATTRIBUTE_TYPE_TIMESTAMP,
         AttributeType.STRING_LIST: collection_pb2.ATTRIBUTE_TYPE_STRING_LIST,
+    }
+)
+OPERATION_KINDS = EnumPairs(
+    {
+        OperationKind.UNSPECIFIED: operation_pb2.OPERATION_KIND_UNSPECIFIED,
+        OperationKind.CREATE_SNAPSHOT: operation_pb2.OPERATION_KIND_CREATE_SNAPSHOT,
+        OperationKind.RESTORE_SNAPSHOT: operation_pb2.OPERATION_KIND_RESTORE_SNAPSHOT,
+        OperationKind.IMPORT: operation_pb2.OPERATION_KIND_IMPORT,
+        OperationKind.EXPORT: operation_pb2.OPERATION_KIND_EXPORT,
+        OperationKind.REBUILD: operation_pb2.OPERATION_KIND_REBUILD,
+        OperationKind.DELETE_SNAPSHOT: operation_pb2.OPERATION_KIND_DELETE_SNAPSHOT,
+        OperationKind.VERIFY_SNAPSHOT: operation_pb2.OPERATION_KIND_VERIFY_SNAPSHOT,
+    }
+)
+OPERATION_STATES = EnumPairs(
+    {
+        OperationState.UNSPECIFIED: operation_pb2.OPERATION_STATE_UNSPECIFIED,
+        OperationState.PENDING: operation_pb2.OPERATION_STATE_PENDING,
+        OperationState.RUNNING: operation_pb2.OPERATION_STATE_RUNNING,
+        OperationState.SUCCEEDED: operation_pb2.OPERATION_STATE_SUCCEEDED,
+        OperationState.FAILED: operation_pb2.OPERATION_STATE_FAILED,
+        OperationState.CANCELLED: operation_pb2.OPERATION_STATE_CANCELLED,
+    }
+)
+VERDICT_KINDS = EnumPairs(
+    {
+        VerdictKind.MATCH: search_pb2.VERDICT_KIND_MATCH,
+        VerdictKind.AMBIGUOUS: search_pb2.VERDICT_KIND_AMBIGUOUS,
+        VerdictKind.UNKNOWN: search_pb2.VERDICT_KIND_UNKNOWN,
+        VerdictKind.UNCALIBRATED: search_pb2.VERDICT_KIND_UNCALIBRATED,
     }
 )

@@ -10,13 +10,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from picoseek_protos.v1 import collection_pb2, document_pb2, revision_pb2, search_pb2
 
 from picoseek.collection import AttributeField, AttributeType, Collection, IndexConfig, Revision
-from picoseek.document import AttributeValue, Document, DocumentMask, Provenance
+from picoseek.document import AttributeValue, Document, DocumentMask
 from picoseek.embedding import Metric, Vector, VectorType
 from picoseek.errors import InvalidArgumentError
 from picoseek.search import Hit, SearchOptions, SearchResult
 from picoseek.wire.enums import ATTRIBUTE_TYPES, METRICS
-from picoseek.wire.pictures import box_from, box_message
+from picoseek.wire.pictures import box_message
+from picoseek.wire.provenance import provenance_from
 from picoseek.wire.vectors import pack_vector, pack_vectors, space_from, space_message, unpack_floats, unpack_vector
+from picoseek.wire.verdicts import explanation_from, verdict_from
 
 
 def collection_message(collection: Collection) -> collection_pb2.Collection:
@@ -24,27 +26,35 @@ def collection_message(collection: Collection) -> collection_pb2.Collection:
     message = collection_pb2.Collection(
         name=collection.name,
         space=space_message(collection.space),
-        index=collection_pb2.IndexConfig(
-            factory=collection.index.factory,
-            defaults=search_pb2.SearchParams(
-                ef=collection.index.ef, nprobe=collection.index.nprobe, rerank=collection.index.rerank
-            ),
-            ef_construction=collection.index.ef_construction,
-        ),
-        schema=[
-            collection_pb2.AttributeField(
-                name=field.name,
-                type=ATTRIBUTE_TYPES.to_wire(field.type),
-                required=field.required,
-                description=field.description,
-            )
-            for field in collection.schema
-        ],
+        index=index_message(collection.index),
+        schema=schema_messages(collection.schema),
         description=collection.description,
     )
     if collection.metric is not None:
         message.metric = METRICS.to_wire(collection.metric)
     return message
+
+
+def index_message(index: IndexConfig) -> collection_pb2.IndexConfig:
+    """Return the message of how vectors are indexed."""
+    return collection_pb2.IndexConfig(
+        factory=index.factory,
+        defaults=search_pb2.SearchParams(exact=index.exact, ef=index.ef, nprobe=index.nprobe, rerank=index.rerank),
+        ef_construction=index.ef_construction,
+    )
+
+
+def schema_messages(schema: Sequence[AttributeField]) -> list[collection_pb2.AttributeField]:
+    """Return the messages of attributes."""
+    return [
+        collection_pb2.AttributeField(
+            name=field.name,
+            type=ATTRIBUTE_TYPES.to_wire(field.type),
+            required=field.required,
+            description=field.description,
+        )
+        for field in schema
+    ]
 
 
 def collection_from(message: collection_pb2.Collection) -> Collection:
@@ -59,6 +69,7 @@ def collection_from(message: collection_pb2.Collection) -> Collection:
             nprobe=message.index.defaults.nprobe,
             rerank=message.index.defaults.rerank,
             ef_construction=message.index.ef_construction,
+            exact=message.index.defaults.exact,
         ),
         schema=tuple(
             AttributeField(
@@ -77,6 +88,7 @@ def collection_from(message: collection_pb2.Collection) -> Collection:
         created_at=message.created_at.ToDatetime(UTC) if message.HasField("created_at") else None,
         updated_at=message.updated_at.ToDatetime(UTC) if message.HasField("updated_at") else None,
         etag=message.etag,
+        restored_at=tuple(revision_from(revision) for revision in message.restored_at),
     )
 
 
@@ -134,7 +146,7 @@ def document_from(message: document_pb2.Document, vector_type: VectorType) -> Do
         labels=tuple(message.labels),
         attributes={name: _attribute_from(value) for name, value in message.attributes.items()},
         payload=message.payload,
-        provenance=_provenance_from(message.provenance) if message.HasField("provenance") else None,
+        provenance=provenance_from(message.provenance) if message.HasField("provenance") else None,
     )
 
 
@@ -162,6 +174,8 @@ def search_request(
         ),
         include=mask_message(options.include),
         min_revision=revision_message(options.min_revision),
+        false_accept_rate=options.false_accept_rate,
+        explain=options.explain,
     )
 
 
@@ -184,18 +198,12 @@ def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
         larger_is_closer=message.larger_is_closer,
         revision=revision_from(message.revision),
         index_generation=message.index_generation,
+        collection=message.collection,
         shards_asked=message.shards.asked,
         shards_failed=tuple(message.shards.failed),
         total_us=message.total_us,
-    )
-
-
-def _provenance_from(message: document_pb2.Provenance) -> Provenance:
-    return Provenance(
-        source=message.source,
-        crop_box=box_from(message.crop_box) if message.HasField("crop_box") else None,
-        request_id=message.request_id,
-        added_at=message.added_at.ToDatetime(UTC) if message.HasField("added_at") else None,
+        verdicts=tuple(map(verdict_from, message.verdicts)),
+        explanations=tuple(map(explanation_from, message.explanations)),
     )
 
 

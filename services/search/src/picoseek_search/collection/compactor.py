@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
+from itertools import groupby
 
 from picoseek_search.collection.idle_alarm import IdleAlarm
 from picoseek_search.collection.index_cache import IndexCache
 from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge
 from picoseek_search.collection.options import EngineOptions
-from picoseek_search.collection.part import View
+from picoseek_search.collection.part import Part, View
 from picoseek_search.collection.part_builder import PartBuilder
 from picoseek_search.collection.shard_index import ShardIndex
 from picoseek_search.collection.workers import Workers
@@ -51,6 +52,7 @@ class Compactor:
         self._builder = PartBuilder(index, cache, kind, metric, options)
         self._idle = threading.Condition()
         self._job: Future[None] | None = None
+        self._held: Set[Part] = frozenset()
         self._closed = False
         self._alarm = alarm(options.idle_s, self._consolidate)
 
@@ -60,6 +62,14 @@ class Compactor:
             if self._job is None:
                 self._submit()
         self._alarm.note()
+
+    def hold(self, parts: Set[Part]) -> None:
+        """Leave these parts as they are, and no others: somebody else is about to replace them."""
+        self._held = parts
+
+    def build_as(self, kind: IndexKind) -> None:
+        """Build as another kind from now on; call it in the node's thread for building."""
+        self._builder.kind = kind
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is being built; returns whether that came true."""
@@ -107,13 +117,17 @@ class Compactor:
                 self._alarm.note()
 
     def _planned(self, plan: Plan) -> tuple[View, ...] | None:
-        views = self._index.snapshot.views
-        sizes = [PartSize(view.live.length, view.live.count, view.is_growing) for view in views]
-        planned = plan(sizes, self._options)
-        return None if planned is None else views[planned.first : planned.first + planned.count]
+        held = self._held
+        for is_held, run in groupby(self._index.snapshot.views, lambda view: view.part in held):
+            views = tuple(run)
+            sizes = [PartSize(view.live.length, view.live.count, view.is_growing) for view in views]
+            planned = None if is_held else plan(sizes, self._options)
+            if planned is not None:
+                return views[planned.first : planned.first + planned.count]
+        return None
 
     def _rebuild(self, views: Sequence[View], check: Callable[[Sequence[View]], None]) -> None:
-        part = self._builder.build(views, lambda: check(views))
+        part = self._builder.build(views, lambda _: check(views))
         if not self._index.replace(views, part):
             if part is not None:
                 self._cache.remove(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from picoseek_search.segment.arrays import Mask, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.full_vectors import FullVectors
 from picoseek_search.segment.index_file import IndexFileError
+from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.sealed import SealedSegment
 from picoseek_search.storage.documents import RowDirectory
@@ -49,6 +51,7 @@ class IndexCache:
         segment = part.segment
         if not isinstance(segment, SealedSegment) or segment.index_kind.is_exact:
             return
+        self._directory.mkdir(exist_ok=True)
         keys = np.stack([part.rows, part.vector_checksums], axis=1)
         try:
             index_file.save(self._stem(part.number), segment, keys)
@@ -62,6 +65,7 @@ class IndexCache:
         Raises:
             OSError: the disk is full or fails.
         """
+        self._directory.mkdir(exist_ok=True)
         path = index_file.vectors_path(self._stem(number))
         return full_vectors.write(path, blocks, self._dimension, self._metric)
 
@@ -73,8 +77,21 @@ class IndexCache:
         """Remove the files of the part of that number, if there are any."""
         index_file.remove(self._stem(number))
 
-    def load(self, directory: RowDirectory) -> list[CachedIndex]:
-        """Read what there is, oldest rows first, each row at most once; useless files are removed."""
+    def take_over(self, other: IndexCache) -> None:
+        """Move in what another cache of the shard has, none of whose numbers is in use here.
+
+        Raises:
+            OSError: the disk fails; what is left is moved by the next call.
+        """
+        if other._directory.is_dir():
+            index_file.move_all(other._directory, self._directory)
+
+    def clear(self) -> None:
+        """Remove all files."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def load(self, directory: RowDirectory, kind: IndexKind) -> list[CachedIndex]:
+        """Read what there is of a kind, oldest rows first, each row at most once; other files are removed."""
         if not len(directory.rows):
             self._remove_all_but(set())
             return []
@@ -86,6 +103,9 @@ class IndexCache:
                 segment, keys = index_file.load(stem, self._dimension, self._metric)
             except IndexFileError as error:
                 _LOG.warning("an index is built anew: %s", error)
+                continue
+            if not kind.may_have_built(segment.index_kind):
+                _LOG.warning("%s is %s and built anew as %s", stem, segment.index_kind.factory, kind.factory)
                 continue
             places, matches = _match(keys, directory)
             matches &= ~covered[places]

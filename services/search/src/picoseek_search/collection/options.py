@@ -6,6 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class RecallOptions:
+    """How many live queries are searched again exactly."""
+
+    share: float = 0.005
+    """Of all queries; 0: none."""
+    most_a_second: float = 2.0
+    """Of one collection, however many queries there are."""
+
+
+@dataclass(frozen=True)
 class EngineOptions:
     """Sizes and limits of collections and their indexes."""
 
@@ -29,3 +39,13 @@ class EngineOptions:
     """Newest writes of a shard whose request ids are remembered."""
     keep_log_records: int = 64
     """Newest log records of a shard that are kept."""
+    operation_threads: int = 4
+    """Operations that run at a time."""
+    max_waiting_operations: int = 64
+    """Operations that run or wait for their turn."""
+    keep_operations: int = 1000
+    """Newest ended operations that are remembered."""
+    calibration_delay_s: float = 1.0
+    """Seconds from a change of a collection to its calibration, so that one takes in many changes."""
+    recall: RecallOptions = RecallOptions()
+    """How live searches are watched."""

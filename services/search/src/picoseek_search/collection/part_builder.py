@@ -28,18 +28,19 @@ class PartBuilder:
     def __init__(
         self, index: ShardIndex, cache: IndexCache, kind: IndexKind, metric: Metric, options: EngineOptions
     ) -> None:
+        self.kind = kind
+        """How parts are built from now on."""
         self._index = index
         self._cache = cache
-        self._kind = kind
         self._metric = metric
         self._options = options
 
-    def build(self, views: Sequence[View], check: Callable[[], None]) -> Part | None:
+    def build(self, views: Sequence[View], check: Callable[[int], None]) -> Part | None:
         """Return a part with the live rows of some views, or None if there are none.
 
         Args:
             views: what to build it of; they stay as they are.
-            check: called now and then; an exception that it raises ends the building.
+            check: called now and then with the rows that are in it; an exception that it raises ends the building.
 
         Raises:
             OSError: the disk is full or fails.
@@ -47,11 +48,9 @@ class PartBuilder:
         rows = np.concatenate([view.rows[view.live.mask()] for view in views])
         if not len(rows):
             return None
-        kind = self._kind.for_rows(len(rows), self._options.graph_rows)
-        if len(rows) < self._kind.rows_to_train:
-            _LOG.info(
-                "%d rows stay Flat: %s takes %d to train", len(rows), self._kind.factory, self._kind.rows_to_train
-            )
+        kind = self.kind.for_rows(len(rows), self._options.graph_rows)
+        if len(rows) < self.kind.rows_to_train:
+            _LOG.info("%d rows stay Flat: %s takes %d to train", len(rows), self.kind.factory, self.kind.rows_to_train)
         with self._index.lock:
             number = self._index.next_number()
         segment = self._segment(number, views, kind, check)
@@ -64,7 +63,9 @@ class PartBuilder:
             np.concatenate([view.part.items[view.live.offsets()] for view in views]),
         )
 
-    def _segment(self, number: int, views: Sequence[View], kind: IndexKind, check: Callable[[], None]) -> SealedSegment:
+    def _segment(
+        self, number: int, views: Sequence[View], kind: IndexKind, check: Callable[[int], None]
+    ) -> SealedSegment:
         if not kind.is_compressed:
             return SealedSegment.build(_gathered(views), kind, self._metric, check)
         full = self._cache.write_vectors(number, _blocks(views))

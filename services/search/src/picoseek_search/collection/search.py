@@ -1,10 +1,10 @@
-"""Searching a snapshot."""
+"""Searching a snapshot of a collection."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -14,11 +14,15 @@ from picoseek_search.segment.arrays import Offsets, Scores, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.hits import NO_ROW, MergedHits, merge
 from picoseek_search.segment.metric import Metric
-from picoseek_search.segment.segment import SearchOptions
+from picoseek_search.segment.segment import Reach, SearchOptions
 from picoseek_search.storage.documents import Names, RowNumbers
 
 _FIRST_LOOK = 4
-"""With a limit a item, so many times more rows are fetched than hits are asked for."""
+"""With a limit an item, so many times more rows are fetched than hits are asked for."""
+_WIDER_LOOK = 8
+"""Where that is too few, so many times more at a time, until there are enough or all rows were seen."""
+_NO_SCORES: Scores = np.zeros(0, np.float32)
+_NO_SOURCES: Offsets = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +59,30 @@ class Found:
     """Shape (hits,)."""
     offsets: list[int]
     """queries + 1 places: where each query's hits begin, and the total."""
+    sources: Offsets
+    """Shape (hits,): places of their parts among what was searched."""
+
+
+@dataclass(frozen=True)
+class RunnerUp:
+    """The nearest document of the second item."""
+
+    id: str
+    """Document id."""
+    item: str
+    """Its item."""
+    score: float
+    """Its score."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Target:
+class Target:
+    """A part, and which of its rows may be hits."""
+
     part: Part
+    """The part."""
     selected: Bitmap
+    """At least one row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,53 +116,106 @@ class _Ranked:
         return several
 
 
-def search(snapshot: Snapshot, query: Query, metric: Metric, allowed: RowNumbers | None) -> Found:
-    """Find the nearest live documents: exactly min(k, documents that qualify) a query.
+def targets_of(snapshot: Snapshot, allowed: RowNumbers | None) -> list[Target]:
+    """Return where to search.
 
     Args:
         snapshot: what to search.
-        query: what to look for.
-        metric: how to compare.
         allowed: ascending numbers of the documents that may be hits; None: all.
     """
-    targets = [
+    return [
         target
         for view in snapshot.views
-        if (target := _Target(view.part, view.live if allowed is None else view.selected(allowed))).selected.count
+        if (target := Target(view.part, view.live if allowed is None else view.selected(allowed))).selected.count
     ]
+
+
+def search(targets: Sequence[Target], query: Query, metric: Metric) -> Found:
+    """Find the nearest documents: exactly min(k, documents that qualify) a query.
+
+    Args:
+        targets: where to search.
+        query: what to look for.
+        metric: how to compare.
+    """
     if query.max_per_item:
         return _grouped(targets, query, metric)
     ranked = _ranked(targets, query.vectors, query, query.k, metric, exact=query.exact)
-    return Found(ranked.ids(), ranked.items(), ranked.scores, ranked.offsets)
+    return Found(ranked.ids(), ranked.items(), ranked.scores, ranked.offsets, ranked.sources)
 
 
-def _grouped(targets: Sequence[_Target], query: Query, metric: Metric) -> Found:
+def reach_of(targets: Sequence[Target], query: Query) -> list[Reach]:
+    """Return how far the first look of a search goes in each target."""
+    k = query.k * (_FIRST_LOOK if query.max_per_item else 1)
+    options = _options(query, k, exact=query.exact)
+    return [target.part.segment.reach(options, target.selected) for target in targets]
+
+
+def runners_up(targets: Sequence[Target], query: Query, metric: Metric, found: Found) -> list[RunnerUp | None]:
+    """Return for each query the nearest document of another item than its first hit's; None: there is none.
+
+    Where the hits do not show it, because they are few, of one item, or beyond the query's score threshold, it is
+    searched for, with the query's other settings.
+
+    Args:
+        targets: where `found` was searched.
+        query: what was looked for.
+        metric: how to compare.
+        found: what was found.
+    """
+    seconds: list[RunnerUp | None] = []
+    hidden: list[int] = []
+    for place, (start, end) in enumerate(pairwise(found.offsets)):
+        second = _runner_up(found, range(start, end), found.items[start]) if start < end else None
+        seconds.append(second)
+        if second is None and start < end:
+            hidden.append(place)
+    if hidden:
+        vectors = np.ascontiguousarray(query.vectors[hidden])
+        again = search(targets, replace(query, vectors=vectors, k=2, max_per_item=1, score_threshold=None), metric)
+        for place, (start, end) in zip(hidden, pairwise(again.offsets), strict=True):
+            seconds[place] = _runner_up(again, range(start, end), found.items[found.offsets[place]])
+    return seconds
+
+
+def _runner_up(found: Found, hits: range, item: str) -> RunnerUp | None:
+    for hit in hits:
+        if found.items[hit] != item:
+            return RunnerUp(found.ids[hit], found.items[hit], float(found.scores[hit]))
+    return None
+
+
+def _grouped(targets: Sequence[Target], query: Query, metric: Metric) -> Found:
     total = sum(target.selected.count for target in targets)
     fetch = min(total, _FIRST_LOOK * query.k)
-    ranked = _ranked(targets, query.vectors, query, fetch, metric, exact=query.exact)
-    ids, items = ranked.ids(), ranked.items()
-    found = Found([], [], ranked.scores, [0])
-    scores = [ranked.scores[:0]]
-    for place, (start, end) in enumerate(pairwise(ranked.offsets)):
-        kept = _limit_per_item(items, range(start, end), query)
-        # A look that ended at the threshold has seen everything that qualifies.
-        if len(kept) < query.k and end - start == fetch < total:
-            vector = np.ascontiguousarray(query.vectors[place : place + 1])
-            everything = _ranked(targets, vector, query, total, metric, exact=True)
-            all_ids, all_items = everything.ids(), everything.items()
-            kept = _limit_per_item(all_items, range(len(all_items)), query)
-            _take(found, all_ids, all_items, kept)
-            scores.append(everything.scores[kept])
-        else:
-            _take(found, ids, items, kept)
-            scores.append(ranked.scores[kept])
-    return replace(found, scores=np.concatenate(scores))
-
-
-def _take(found: Found, ids: Sequence[str], items: Sequence[str], kept: Sequence[int]) -> None:
-    found.ids.extend([ids[position] for position in kept])
-    found.items.extend([items[position] for position in kept])
-    found.offsets.append(len(found.ids))
+    hits: list[tuple[list[str], list[str], Scores, Offsets]] = [([], [], _NO_SCORES, _NO_SOURCES)] * len(query.vectors)
+    waiting = list(range(len(query.vectors)))
+    while waiting:
+        vectors = np.ascontiguousarray(query.vectors[waiting])
+        ranked = _ranked(targets, vectors, query, fetch, metric, exact=query.exact or fetch == total)
+        ids, items = ranked.ids(), ranked.items()
+        unfinished: list[int] = []
+        for place, (start, end) in zip(waiting, pairwise(ranked.offsets), strict=True):
+            kept = _limit_per_item(items, range(start, end), query)
+            # A look that ended at the threshold has seen everything that qualifies.
+            if len(kept) < query.k and end - start == fetch < total:
+                unfinished.append(place)
+            else:
+                hits[place] = (
+                    [ids[row] for row in kept],
+                    [items[row] for row in kept],
+                    ranked.scores[kept],
+                    ranked.sources[kept],
+                )
+        waiting = unfinished
+        fetch = min(total, fetch * _WIDER_LOOK)
+    return Found(
+        [id_ for ids, _, _, _ in hits for id_ in ids],
+        [item for _, items, _, _ in hits for item in items],
+        np.concatenate([_NO_SCORES, *(scores for _, _, scores, _ in hits)]),
+        [0, *accumulate(len(ids) for ids, _, _, _ in hits)],
+        np.concatenate([_NO_SOURCES, *(sources for _, _, _, sources in hits)]),
+    )
 
 
 def _limit_per_item(items: Sequence[str], positions: range, query: Query) -> list[int]:
@@ -157,9 +232,9 @@ def _limit_per_item(items: Sequence[str], positions: range, query: Query) -> lis
 
 
 def _ranked(
-    targets: Sequence[_Target], vectors: Vectors, query: Query, k: int, metric: Metric, *, exact: bool
+    targets: Sequence[Target], vectors: Vectors, query: Query, k: int, metric: Metric, *, exact: bool
 ) -> _Ranked:
-    options = SearchOptions(k=k, exact=exact, ef=query.ef, nprobe=query.nprobe, rerank=query.rerank)
+    options = _options(query, k, exact=exact)
     found = [target.part.segment.search(vectors, options, target.selected) for target in targets]
     if len(found) == 1:
         # Nothing to merge, and most searches are of this kind.
@@ -178,3 +253,7 @@ def _ranked(
         merged.scores[valid],
         [0, *np.cumsum(valid.sum(axis=1)).tolist()],
     )
+
+
+def _options(query: Query, k: int, *, exact: bool) -> SearchOptions:
+    return SearchOptions(k=k, exact=exact, ef=query.ef, nprobe=query.nprobe, rerank=query.rerank)

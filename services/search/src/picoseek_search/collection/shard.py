@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -14,12 +15,15 @@ from picoseek_chassis.errors import ServiceError
 from picoseek_search.collection.compactor import Compactor
 from picoseek_search.collection.index_cache import IndexCache
 from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.part import Part
+from picoseek_search.collection.rebuild import Rebuild
 from picoseek_search.collection.revision_waiters import RevisionWaiters
 from picoseek_search.collection.shard_index import ShardIndex
 from picoseek_search.collection.shard_writer import ShardWriter
 from picoseek_search.collection.snapshot import Snapshot
 from picoseek_search.collection.workers import Workers
 from picoseek_search.collection.write_queue import Outcome, Write, WriteQueue
+from picoseek_search.operations.progress import Progress
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
 from picoseek_search.storage.database import CollectionDatabase
@@ -29,10 +33,12 @@ from picoseek_search.storage.log import EmbeddedLog, Revision
 from picoseek_search.storage.requests import RequestTable
 from picoseek_search.storage.sqlite import transaction, translated
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """What cannot be changed of a shard."""
+    """What a shard is opened as."""
 
     number: int
     """From 0."""
@@ -44,6 +50,8 @@ class ShardSettings:
     """How they are indexed."""
     schema: Schema
     """Attributes that filters may name."""
+    rebuild_as: IndexKind | None
+    """What they are about to be indexed as; parts that were built for it before a restart are kept."""
 
 
 class Shard:
@@ -60,9 +68,12 @@ class Shard:
         self._settings = settings
         self._database = CollectionDatabase(directory / "documents.sqlite3", create=create)
         self._index = ShardIndex(settings.dimension, settings.metric, options.growing_rows)
-        cache = IndexCache(directory / "index", settings.dimension, settings.metric)
+        self._options = options
+        self._workers = workers
+        self._cache = IndexCache(directory / "index", settings.dimension, settings.metric)
+        self._beside = IndexCache(directory / "rebuild", settings.dimension, settings.metric)
         try:
-            self._load(cache, options)
+            self._built = self._load()
         except ServiceError as error:
             cause = error
             self._database.close(lambda: cause)
@@ -77,7 +88,7 @@ class Shard:
             settings.schema,
         )
         self._queue = WriteQueue(self._apply, workers.write, options.max_group_bytes)
-        self._compactor = Compactor(self._index, cache, settings.kind, settings.metric, options, workers)
+        self._compactor = Compactor(self._index, self._cache, settings.kind, settings.metric, options, workers)
         self._waiters = RevisionWaiters(self._index.snapshot.revision)
         self._compactor.schedule()
 
@@ -143,6 +154,46 @@ class Shard:
                     snapshot = self._index.snapshot
                 yield reader, snapshot
 
+    def rebuild(self, kind: IndexKind, progress: Progress, commit: Callable[[], None]) -> None:
+        """Build the index as another kind beside, and put it in its place; see Rebuild.run()."""
+        built, self._built = self._built, []
+        Rebuild(
+            self._index,
+            self._cache,
+            self._beside,
+            self._compactor,
+            kind,
+            self._settings.metric,
+            self._options,
+            self._workers,
+            built,
+        ).run(progress, commit)
+
+    def forget_rebuild(self) -> None:
+        """Remove what a rebuild that was given up has built."""
+        self._built = []
+        self._beside.clear()
+
+    def change_schema(
+        self, schema: Schema, version: int, check: Callable[[DocumentReader], None], commit: Callable[[], None]
+    ) -> None:
+        """Change what attributes documents may have; no write comes between the check and the change.
+
+        Args:
+            schema: attributes from now on.
+            version: writes that were prepared for an older one are refused.
+            check: raises if a document does not fit.
+            commit: writes the change to disk.
+
+        Raises:
+            ServiceError: what `check` and `commit` raise; nothing has changed then.
+        """
+        with self._index.lock:
+            with self.reader() as (reader, _):
+                check(reader)
+            commit()
+            self._writer.change_schema(schema, version)
+
     def close(self, answer: Callable[[], ServiceError]) -> None:
         """Finish the write under way, refuse the others with `answer`, and close the files."""
         self._queue.close(answer)
@@ -155,8 +206,9 @@ class Shard:
         self._compactor.schedule()
         return outcomes
 
-    def _load(self, cache: IndexCache, options: EngineOptions) -> None:
+    def _load(self) -> list[Part]:
         number = self._settings.number
+        growing_rows = self._options.growing_rows
         documents = DocumentWriter(self._database.writer, number)
         with translated(self._database.path), transaction(self._database.writer):
             documents.ensure_shard()
@@ -164,14 +216,28 @@ class Shard:
             self._index.publish(Snapshot(revision, 0, ()))
             directory = reader.directory()
             covered = np.zeros(len(directory.rows), np.bool_)
-            for cached in cache.load(directory):
+            built = self._load_beside(directory)
+            for cached in self._cache.load(directory, self._settings.kind):
                 self._index.add_sealed(cached.part, cached.live)
                 covered |= np.isin(directory.rows, cached.part.rows[cached.live.mask()])
             places = np.flatnonzero(~covered)
-            for start in range(0, len(places), options.growing_rows):
-                some = places[start : start + options.growing_rows].tolist()
+            for start in range(0, len(places), growing_rows):
+                some = places[start : start + growing_rows].tolist()
                 effect = Effect(added=[_stored(reader, directory, place) for place in some])
                 self._index.publish(self._index.stage(effect, revision))
+        return built
+
+    def _load_beside(self, directory: RowDirectory) -> list[Part]:
+        if self._settings.rebuild_as is not None:
+            built = [cached.part for cached in self._beside.load(directory, self._settings.rebuild_as)]
+            self._index.reserve(max([0, *(part.number for part in built)]))
+            return built
+        try:
+            self._cache.take_over(self._beside)
+        except OSError as error:
+            _LOG.warning("files of an index were not moved, it is built anew: %s", error)
+        self._beside.clear()
+        return []
 
 
 def _stored(reader: DocumentReader, directory: RowDirectory, place: int) -> StoredRow:

@@ -72,9 +72,41 @@ class ShardIndex:
 
     def add_sealed(self, part: Part, live: Bitmap) -> None:
         """Show a part that was read from disk, before there is a growing one; the lock is held."""
-        self._numbers = max(self._numbers, part.number)
+        self.reserve(part.number)
         current = self._snapshot
         self._snapshot = Snapshot(current.revision, current.generation + 1, (*current.views, View(part, live)))
+
+    def reserve(self, number: int) -> None:
+        """Never give a part this number or a smaller one; the lock is held."""
+        self._numbers = max(self._numbers, number)
+
+    def put(self, new: Sequence[Part]) -> list[Part]:
+        """Put parts in the place of others, row by row; takes the lock.
+
+        The new ones show those of their rows that are live now; the others show the rows that no new one has. Later
+        ones come first where new ones share rows.
+
+        Returns:
+            Parts that have no rows left and are gone.
+        """
+        with self.lock:
+            old = self._snapshot.views
+            left = np.sort(np.concatenate([view.rows[view.live.mask()] for view in old] or [np.empty(0, np.int64)]))
+            views: list[View] = []
+            for part in reversed(new):
+                taken = contains(left, part.rows)
+                left = np.setdiff1d(left, part.rows[taken], assume_unique=True)
+                if taken.any():
+                    views.insert(0, View(part, Bitmap.from_mask(taken)))
+            gone: list[Part] = []
+            for view in old:
+                selected = view.selected(left)
+                if selected.count or view.is_growing:
+                    views.append(View(view.part, selected))
+                else:
+                    gone.append(view.part)
+            self._snapshot = Snapshot(self._snapshot.revision, self._snapshot.generation + 1, tuple(views))
+            return gone
 
     def replace(self, old: Sequence[View], new: Part | None) -> bool:
         """Put a part in the place of neighbours, all of whose live rows it has; takes the lock.

@@ -16,6 +16,8 @@ from picoseek_search.storage.log import Log, Revision
 from picoseek_search.storage.requests import AppliedRequest, RequestTable, WriteCounts
 from picoseek_search.storage.sqlite import corrupt, transaction, translated
 
+_RETRY_AFTER_CHANGE_S = 0.01
+
 
 class ShardWriter:
     """The one writer of a shard."""
@@ -46,6 +48,12 @@ class ShardWriter:
         self._requests = requests
         self._index = index
         self._schema = schema
+        self._schema_version = 0
+
+    def change_schema(self, schema: Schema, version: int) -> None:
+        """Read filters by another schema, and refuse writes for an older version; the index' lock is held."""
+        self._schema = schema
+        self._schema_version = version
 
     def apply(self, writes: Sequence[Write]) -> list[Outcome]:
         """Apply writes in one transaction; when it returns, they are on disk and searches see them.
@@ -87,6 +95,8 @@ class ShardWriter:
             if known.content != write.content:
                 return _reused(write.request_id), None
             return WriteResult(known.revision, known.counts, already_applied=True), None
+        if write.schema_version < self._schema_version:
+            return _schema_changed(), None
         record = record_pb2.LogRecord(shard=self._shard, request_id=write.request_id, accepted_at=write.accepted_at)
         change = write.change
         if isinstance(change, record_pb2.UpsertChange):
@@ -117,6 +127,14 @@ def _counts(record: record_pb2.LogRecord, effect: Effect) -> WriteCounts:
         replaced = len(effect.removed)
         return WriteCounts(inserted=len(effect.added) - replaced, replaced=replaced)
     return WriteCounts(deleted=len(effect.removed))
+
+
+def _schema_changed() -> errors.ServiceError:
+    return errors.unavailable(
+        "SCHEMA_CHANGED",
+        "the collection's schema was changed while this write was checked, and it was not applied; send it again",
+        retry_after_s=_RETRY_AFTER_CHANGE_S,
+    )
 
 
 def _reused(request_id: str) -> errors.ServiceError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 from picoseek_chassis import errors
 from picoseek_protos.v1 import collection_pb2, embedding_pb2
@@ -55,6 +56,8 @@ class Specification:
     """Type of each attribute, by name."""
     required: frozenset[str]
     """Attributes that every document must have."""
+    schema_version: int = 0
+    """Grows, in this process, with every change after which a document that was fit may not be so any more."""
 
     @property
     def name(self) -> str:
@@ -91,9 +94,32 @@ class Specification:
         """Changes with every change of the settings."""
         return hashlib.sha256(self.settings.SerializeToString(deterministic=True)).hexdigest()[:16]
 
+    def indexed_as(self, factory: str, ef_construction: int) -> Specification:
+        """Return the same with another kind of index."""
+        settings = collection_pb2.Collection()
+        settings.CopyFrom(self.settings)
+        settings.index.factory, settings.index.ef_construction = factory, ef_construction
+        return self.changed(settings, self.schema_version)
+
+    def changed(self, settings: collection_pb2.Collection, schema_version: int) -> Specification:
+        """Return what other settings of the same collection make of it, changed now.
+
+        Raises:
+            ServiceError: COLLECTION_INVALID, the message names the field.
+        """
+        wanted = replace(specify(settings), schema_version=schema_version)
+        wanted.settings.created_at.CopyFrom(self.settings.created_at)
+        wanted.settings.updated_at.FromNanoseconds(max(time.time_ns(), self.settings.updated_at.ToNanoseconds() + 1))
+        return wanted
+
     def asks_the_same_as(self, other: Specification) -> bool:
         """Whether two requests to make a collection want the same one."""
         return _asked(self.settings) == _asked(other.settings)
+
+
+def is_name(name: str) -> bool:
+    """Whether collections may have this name."""
+    return _NAME.fullmatch(name) is not None
 
 
 def specify(request: collection_pb2.Collection) -> Specification:
@@ -137,6 +163,16 @@ def specify(request: collection_pb2.Collection) -> Specification:
         {attribute.name: int(attribute.type) for attribute in settings.schema},
         frozenset(attribute.name for attribute in settings.schema if attribute.required),
     )
+
+
+def check_alias_name(name: str) -> None:
+    """Check the name of an alias, which follows the rule of collections' names.
+
+    Raises:
+        ServiceError: ALIAS_INVALID.
+    """
+    if not _NAME.fullmatch(name):
+        raise errors.invalid_argument("ALIAS_INVALID", f"alias.name: it must be {_NAME_RULE}", field="name")
 
 
 def _check_space(space: embedding_pb2.EmbeddingSpace) -> None:

@@ -45,6 +45,8 @@ class Write:
     """When it came."""
     size: int
     """Its bytes."""
+    schema_version: int
+    """Specification.schema_version for which it was checked."""
     future: Future[WriteResult] = field(default_factory=lambda: Future[WriteResult]())
     """Its outcome."""
 

@@ -16,7 +16,7 @@ _PQ_ROUNDS = 10
 _WITHOUT_TABLE = -1
 
 
-def build_index(vectors: Vectors, kind: IndexKind, dimension: int, metric: Metric, check: Callable[[], None]) -> Any:
+def build_index(vectors: Vectors, kind: IndexKind, dimension: int, metric: Metric, check: Callable[[int], None]) -> Any:
     """Train and fill an index. Releases the GIL; may take minutes.
 
     Args:
@@ -24,14 +24,14 @@ def build_index(vectors: Vectors, kind: IndexKind, dimension: int, metric: Metri
         kind: what to build; the number of cells is settled.
         dimension: components of a vector.
         metric: how to compare.
-        check: called now and then; an exception that it raises ends the building.
+        check: called now and then with the rows that are in it; an exception that it raises ends the building.
     """
     index = _empty(kind, dimension, metric)
-    check()
+    check(0)
     if not kind.is_binary:
         index.train(vectors)
     for start in range(0, len(vectors), _ROWS_BETWEEN_CHECKS):
-        check()
+        check(start)
         index.add(vectors[start : start + _ROWS_BETWEEN_CHECKS])
     if kind.structure is Structure.CELLS:
         # Cells grow in leaps while they are filled; a copy has no more room than it needs.

@@ -11,7 +11,7 @@ from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.hits import Hits
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.scan import nearest
-from picoseek_search.segment.segment import SearchOptions
+from picoseek_search.segment.segment import Reach, SearchOptions
 
 
 class GrowingSegment:
@@ -62,6 +62,10 @@ class GrowingSegment:
     def search(self, queries: Vectors, options: SearchOptions, selected: Bitmap) -> Hits:
         """See Segment.search; always exact."""
         return nearest(queries, self._vectors[: selected.length], options.k, self._metric, selected)
+
+    def reach(self, options: SearchOptions, selected: Bitmap) -> Reach:
+        """See Segment.reach."""
+        return Reach(True, selected.count)
 
     def vectors(self, offsets: Offsets) -> Vectors:
         """See Segment.vectors."""

@@ -22,6 +22,9 @@ _KEYS = ".keys"
 _VECTORS = ".vectors"
 _BLOCK = 1 << 20
 
+SUFFIXES = (_KEYS, _INDEX, _VECTORS)
+"""Endings of the files of a segment. The first is there once the others are complete; not every one has the last."""
+
 Keys = NDArray[np.int64]
 """What the owner of the segment knows a row by: shape (rows, columns)."""
 
@@ -101,9 +104,22 @@ def stems(directory: Path) -> list[Path]:
     return sorted((path.with_suffix("") for path in directory.glob(f"*{_KEYS}")), reverse=True)
 
 
+def move_all(source: Path, target: Path) -> None:
+    """Move all segments to another directory. A call that was cut short can be repeated.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    # Last comes what makes load() look for the others.
+    for path in sorted(source.iterdir(), key=lambda path: path.suffix == _KEYS):
+        os.replace(path, target / path.name)
+    _sync(target)
+    _sync(source)
+
+
 def remove(stem: Path) -> None:
     """Remove a segment's files, if they are there."""
-    for suffix in (_KEYS, _INDEX, _VECTORS):
+    for suffix in SUFFIXES:
         stem.with_suffix(suffix).unlink(missing_ok=True)
 
 

@@ -109,6 +109,18 @@ class IndexKind:
             return 16
         return 2 if self.is_compressed else 1
 
+    def builds_like(self, other: IndexKind) -> bool:
+        """Whether both build the same of any rows."""
+        return self._recipe == other._recipe
+
+    def may_have_built(self, built: IndexKind) -> bool:
+        """Whether an index whose number of cells is settled is what this builds of enough rows."""
+        return self.builds_like(built if self.cells else replace(built, cells=0))
+
+    @property
+    def _recipe(self) -> IndexKind:
+        return self if self.structure is Structure.GRAPH else replace(self, ef_construction=0)
+
     def exact(self) -> IndexKind:
         """Return the kind that compares with every row in full."""
         return IndexKind(ef_construction=self.ef_construction, is_binary=self.is_binary)

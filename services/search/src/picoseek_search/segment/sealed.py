@@ -17,7 +17,7 @@ from picoseek_search.segment.index_kind import IndexKind, Structure
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.rows import rows_of, storage_of
 from picoseek_search.segment.scan import nearest_of
-from picoseek_search.segment.segment import SearchOptions
+from picoseek_search.segment.segment import Reach, SearchOptions
 
 WIDEN_BELOW_SHARE = 0.3
 """With a smaller selected share a search looks farther in proportion; that keeps recall above .95."""
@@ -51,7 +51,7 @@ class SealedSegment:
         vectors: Vectors | FullVectors,
         kind: IndexKind,
         metric: Metric,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[int], None] = lambda _: None,
     ) -> SealedSegment:
         """Index prepared vectors. Releases the GIL; may take minutes.
 
@@ -59,7 +59,7 @@ class SealedSegment:
             vectors: at least one row, and enough to train the kind; in a file if it is compressed.
             kind: what to build.
             metric: how to compare.
-            check: called now and then; an exception that it raises ends the building.
+            check: called now and then with the rows that are in it; an exception that it raises ends the building.
         """
         full = vectors if isinstance(vectors, FullVectors) else None
         rows = vectors.rows if isinstance(vectors, FullVectors) else vectors
@@ -112,7 +112,7 @@ class SealedSegment:
 
     def search(self, queries: Vectors, options: SearchOptions, selected: Bitmap) -> Hits:
         """See Segment.search."""
-        if options.exact or self._index_kind.is_exact or self._too_few(selected, options.k):
+        if self._is_exact(options, selected):
             return self._rows.nearest(queries, options.k, selected)
         k = min(options.k, selected.count)
         hits = self._approximate(queries, options, k, selected)
@@ -122,33 +122,64 @@ class SealedSegment:
             hits.scores[starved], hits.offsets[starved] = found.scores, found.offsets
         return hits
 
+    def reach(self, options: SearchOptions, selected: Bitmap) -> Reach:
+        """See Segment.reach."""
+        if self._is_exact(options, selected):
+            return Reach(True, selected.count)
+        kind = self._index_kind
+        candidates = self._candidates(options, min(options.k, selected.count), selected)
+        cells = 0
+        match kind.structure:
+            case Structure.GRAPH:
+                candidates = candidates if kind.is_compressed else self._list_length(options, candidates, selected)
+            case Structure.CELLS:
+                candidates = candidates if kind.is_compressed else 0
+                cells = self._cells(options, selected)
+            case Structure.SCAN:
+                pass
+        return Reach(False, candidates, cells)
+
     def vectors(self, offsets: Offsets) -> Vectors:
         """See Segment.vectors."""
         return self._rows.take(offsets)
 
     def _approximate(self, queries: Vectors, options: SearchOptions, k: int, selected: Bitmap) -> Hits:
-        kind = self._index_kind
         if self._full is None:
             scores, offsets = self._index.search(queries, k, params=self._parameters(options, k, selected))
             return Hits(scores.astype(np.float32, copy=False), offsets)
-        wanted = k * (options.rerank or kind.candidates_a_hit)
-        candidates = min(max(k, min(wanted, MOST_CANDIDATES)), selected.count)
+        candidates = self._candidates(options, k, selected)
         _, offsets = self._index.search(queries, candidates, params=self._parameters(options, candidates, selected))
         return nearest_of(queries, self._full.rows, offsets, k, self._metric)
 
     def _parameters(self, options: SearchOptions, candidates: int, selected: Bitmap) -> Any:
-        kind = self._index_kind
         selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
-        widening = max(1.0, WIDEN_BELOW_SHARE * self.length / selected.count)
-        match kind.structure:
+        match self._index_kind.structure:
             case Structure.GRAPH:
-                length = round(max(options.ef, candidates) * widening)
+                length = self._list_length(options, candidates, selected)
                 return faiss.SearchParametersHNSW(sel=selector, efSearch=length)
             case Structure.CELLS:
-                cells = round(kind.visited_cells(options.nprobe) * widening)
-                return faiss.SearchParametersIVF(sel=selector, nprobe=min(cells, kind.cells))
+                return faiss.SearchParametersIVF(sel=selector, nprobe=self._cells(options, selected))
             case Structure.SCAN:
                 return faiss.SearchParameters(sel=selector)
+
+    def _candidates(self, options: SearchOptions, k: int, selected: Bitmap) -> int:
+        if self._full is None:
+            return k
+        wanted = k * (options.rerank or self._index_kind.candidates_a_hit)
+        return min(max(k, min(wanted, MOST_CANDIDATES)), selected.count)
+
+    def _list_length(self, options: SearchOptions, candidates: int, selected: Bitmap) -> int:
+        return round(max(options.ef, candidates) * self._widening(selected))
+
+    def _cells(self, options: SearchOptions, selected: Bitmap) -> int:
+        kind = self._index_kind
+        return min(round(kind.visited_cells(options.nprobe) * self._widening(selected)), kind.cells)
+
+    def _widening(self, selected: Bitmap) -> float:
+        return max(1.0, WIDEN_BELOW_SHARE * self.length / selected.count)
+
+    def _is_exact(self, options: SearchOptions, selected: Bitmap) -> bool:
+        return options.exact or self._index_kind.is_exact or self._too_few(selected, options.k)
 
     def _too_few(self, selected: Bitmap, k: int) -> bool:
         below = self._index_kind.exact_below

@@ -26,6 +26,19 @@ class SearchOptions:
     """SQ8 and PQ: candidates a hit that are compared in full; 0: chosen by the kind of code."""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far a search of a segment looks."""
+
+    is_exact: bool
+    """Every selected row is compared."""
+    candidates: int
+    """Rows that are candidates: all selected ones if exact; else the length of the graph's list, or those whose full
+    vectors are compared; 0: as many as lie in the cells."""
+    cells: int = 0
+    """IVF: cells that are visited, if not exact."""
+
+
 class Segment(Protocol):
     """Rows of vectors that can be searched while others write elsewhere."""
 
@@ -47,6 +60,10 @@ class Segment(Protocol):
             options: how far to look.
             selected: rows that may be hits; rows from `selected.length` on do not take part.
         """
+        ...
+
+    def reach(self, options: SearchOptions, selected: Bitmap) -> Reach:
+        """Return how far search() looks; one that finds too few rows looks at all of them after that."""
         ...
 
     def vectors(self, offsets: Offsets) -> Vectors:

@@ -12,8 +12,8 @@ from typing import Self
 class DataDirectory:
     """A directory that belongs to one process at a time.
 
-    `registry.sqlite3` names the collections; each has a directory under `collections/` with `documents.sqlite3` and, in
-    `index/`, index files that can be built anew.
+    `registry.sqlite3` names the collections, `operations.sqlite3` long work. Each collection has a directory under
+    `collections/` with `documents.sqlite3` and, in `index/` and `rebuild/`, index files that can be built anew.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,6 +35,16 @@ class DataDirectory:
     def registry(self) -> Path:
         """The list of collections."""
         return self._root / "registry.sqlite3"
+
+    @property
+    def operations(self) -> Path:
+        """The list of operations."""
+        return self._root / "operations.sqlite3"
+
+    @staticmethod
+    def snapshots_of(root: Path) -> Path:
+        """Return where snapshots are if nothing else is said."""
+        return root / "snapshots"
 
     @property
     def collections(self) -> Path:

@@ -14,7 +14,8 @@ from picoseek_search.storage import documents, log, requests
 from picoseek_search.storage.documents import DocumentReader
 from picoseek_search.storage.sqlite import connect, connect_reader, translated
 
-_SCHEMA = ";".join([documents.SCHEMA, requests.SCHEMA, log.SCHEMA])
+SCHEMA = ";".join([documents.SCHEMA, requests.SCHEMA, log.SCHEMA])
+"""Statements that make the tables of a collection."""
 _IDLE_READERS = 4
 
 
@@ -28,7 +29,7 @@ class CollectionDatabase:
             ServiceError: STORAGE_CORRUPT or DISK_FULL.
         """
         self._path = path
-        self._writer = connect(path, schema=_SCHEMA, create=create)
+        self._writer = connect(path, schema=SCHEMA, create=create)
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed: Callable[[], ServiceError] | None = None
@@ -45,6 +46,16 @@ class CollectionDatabase:
 
     @contextmanager
     def reader(self, shard: int) -> Generator[DocumentReader]:
+        """Lend a reader of a shard's documents.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT, or what was given to close().
+        """
+        with self.connection() as connection:
+            yield DocumentReader(connection, shard, self._path)
+
+    @contextmanager
+    def connection(self) -> Generator[sqlite3.Connection]:
         """Lend a connection for reading.
 
         Raises:
@@ -53,7 +64,7 @@ class CollectionDatabase:
         with translated(self._path):
             connection = self._take()
             try:
-                yield DocumentReader(connection, shard, self._path)
+                yield connection
             except sqlite3.Error:
                 connection.close()
                 raise

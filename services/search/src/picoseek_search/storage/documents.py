@@ -75,6 +75,32 @@ class StoredRow:
     """CRC-32C of the vector."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A version of a document as it lies on disk."""
+
+    row: int
+    """Its number."""
+    id: str
+    """Document.id."""
+    item: str
+    """Document.item, or the id."""
+    sequence: int
+    """Position of the write that made it."""
+    vector_checksum: int
+    """CRC-32C of the vector."""
+    checksum: int
+    """CRC-32C of everything else, and of the vector's."""
+    labels: str
+    """Document.labels as JSON."""
+    attributes: str
+    """Document.attributes as JSON."""
+    body: bytes
+    """The rest of the document."""
+    vector: bytes
+    """Document.vector."""
+
+
 @dataclass
 class Effect:
     """What a write changed."""
@@ -250,6 +276,22 @@ class DocumentReader:
         ).fetchone()
         return int(documents), int(items)
 
+    def with_attribute(self, name: str) -> tuple[int, str]:
+        """Return how many documents have an attribute, and the id of one of them."""
+        count, id_ = self._connection.execute(
+            "SELECT count(*), min(id) FROM documents WHERE shard = ? AND json_type(attributes, ?) IS NOT NULL",
+            (self._shard, f"$.{name}"),
+        ).fetchone()
+        return int(count), id_ or ""
+
+    def without_attribute(self, name: str) -> tuple[int, str]:
+        """Return how many documents lack an attribute, and the id of one of them."""
+        count, id_ = self._connection.execute(
+            "SELECT count(*), min(id) FROM documents WHERE shard = ? AND json_type(attributes, ?) IS NULL",
+            (self._shard, f"$.{name}"),
+        ).fetchone()
+        return int(count), id_ or ""
+
     def rows_where(self, condition: SqlCondition) -> RowNumbers:
         """Return the numbers of the documents that meet a condition, ascending."""
         rows = self._connection.execute(
@@ -298,6 +340,36 @@ class DocumentReader:
         if found is None or google_crc32c.value(found[0]) != found[1]:
             raise corrupt(self._path, f"vector of row {row}")
         return bytes(found[0])
+
+    def next_row(self) -> int:
+        """Return the number that the next version gets."""
+        (row,) = self._connection.execute("SELECT next_row FROM applied WHERE shard = ?", (self._shard,)).fetchone()
+        return int(row)
+
+    def versions(self, first: int, last: int) -> Iterator[StoredVersion]:
+        """Yield the live versions of some numbers, ascending.
+
+        Args:
+            first: the smallest number.
+            last: the largest number.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT, one of them is not what was written.
+        """
+        cursor = self._connection.execute(
+            "SELECT row, id, item, sequence, vector_checksum, checksum, labels, attributes, body, vector"
+            " FROM documents LEFT JOIN vectors USING (row) WHERE shard = ? AND row BETWEEN ? AND ? ORDER BY row",
+            (self._shard, first, last),
+        )
+        for row in cursor:
+            one = StoredVersion(*row)
+            checksum = _checksum(
+                one.vector_checksum, one.row, one.id, one.item, one.sequence, one.labels, one.attributes, one.body
+            )
+            # A vector that is not there is None here.
+            if checksum != one.checksum or google_crc32c.value(one.vector or b"") != one.vector_checksum:
+                raise corrupt(self._path, f"document {one.id!r}")
+            yield one
 
     def _select(
         self, condition: SqlCondition, order: str, more: tuple[Value, ...], *, vectors: bool

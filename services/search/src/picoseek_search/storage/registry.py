@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 from picoseek_protos.v1 import collection_pb2
 
+from picoseek_search.storage.history import History
 from picoseek_search.storage.sqlite import connect, corrupt, transaction, translated
 
 _SCHEMA = """
@@ -25,6 +27,32 @@ CREATE TABLE discarded (
     directory TEXT PRIMARY KEY
 ) STRICT
 """
+_ADDED = (
+    """
+    CREATE TABLE IF NOT EXISTS aliases (
+        name TEXT PRIMARY KEY,
+        collection TEXT NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS rebuilds (
+        directory TEXT PRIMARY KEY,
+        operation TEXT NOT NULL,
+        factory TEXT NOT NULL,
+        ef_construction INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS histories (
+        directory TEXT PRIMARY KEY,
+        history TEXT NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT
+    """,
+)
+"""Tables that files of the first versions do not have."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +65,22 @@ class Registration:
     """What was asked for, defaults filled in; of the fields that the service sets, only the times."""
 
 
+@dataclass(frozen=True)
+class RegisteredRebuild:
+    """A change of a collection's index kind that has not ended, or has just ended."""
+
+    operation_id: str
+    """Operation.id of it."""
+    factory: str
+    """IndexConfig.factory that the collection gets."""
+    ef_construction: int
+    """IndexConfig.ef_construction that it gets."""
+
+
 class Registry:
-    """The list of collections. A collection exists from the moment that its row is on disk until the row is gone.
+    """The list of collections and of their aliases.
+
+    A collection exists from the moment that its row is on disk until the row is gone.
 
     Directories of collections that do not exist yet or any more are on a list of their own: what a crash leaves behind
     is found by it, and a directory that is on neither list is never touched.
@@ -53,6 +95,9 @@ class Registry:
         self._path = path
         self._connection = connect(path, schema=_SCHEMA, create=True)
         self._lock = threading.Lock()
+        with self._writing():
+            for statement in _ADDED:
+                self._connection.execute(statement)
 
     def all(self) -> list[Registration]:
         """Return every collection, by name.
@@ -97,6 +142,131 @@ class Registry:
                 (registration.settings.name, registration.directory, settings, google_crc32c.value(settings)),
             )
 
+    def put(self, registration: Registration, history: History, replaced: Registration | None) -> None:
+        """Make a restored collection exist, in the place of another one if there is one; its directory is reserved.
+
+        Raises:
+            ServiceError: DISK_FULL or STORAGE_CORRUPT.
+        """
+        settings = registration.settings.SerializeToString(deterministic=True)
+        text = history.to_json()
+        with self._writing():
+            if replaced is not None:
+                self._take_out(replaced.directory)
+            self._connection.execute("DELETE FROM discarded WHERE directory = ?", (registration.directory,))
+            self._connection.execute(
+                "INSERT INTO collections (name, directory, settings, checksum) VALUES (?, ?, ?, ?)",
+                (registration.settings.name, registration.directory, settings, google_crc32c.value(settings)),
+            )
+            self._connection.execute(
+                "INSERT INTO histories (directory, history, checksum) VALUES (?, ?, ?)",
+                (registration.directory, text, _checksum(registration.directory, text)),
+            )
+
+    def histories(self) -> dict[str, History]:
+        """Return where the writes of restored collections come from, by directory of the collection.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        found: dict[str, History] = {}
+        with self._lock, translated(self._path):
+            rows = self._connection.execute("SELECT directory, history, checksum FROM histories").fetchall()
+        for directory, text, checksum in rows:
+            if checksum != _checksum(directory, text):
+                raise corrupt(self._path, f"history of {directory!r}")
+            found[directory] = History.from_json(text)
+        return found
+
+    def change(
+        self, directory: str, settings: collection_pb2.Collection, rebuild: RegisteredRebuild | None = None
+    ) -> bool:
+        """Replace settings and, if one is given, note a rebuild; returns False if the collection is gone.
+
+        Raises:
+            ServiceError: DISK_FULL or STORAGE_CORRUPT.
+        """
+        content = settings.SerializeToString(deterministic=True)
+        with self._writing():
+            changed = self._connection.execute(
+                "UPDATE collections SET settings = ?, checksum = ? WHERE directory = ?",
+                (content, google_crc32c.value(content), directory),
+            ).rowcount
+            if changed and rebuild is not None:
+                self._connection.execute(
+                    "INSERT INTO rebuilds (directory, operation, factory, ef_construction, checksum)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (
+                        directory,
+                        rebuild.operation_id,
+                        rebuild.factory,
+                        rebuild.ef_construction,
+                        _checksum(directory, rebuild.operation_id, rebuild.factory, rebuild.ef_construction),
+                    ),
+                )
+        return changed > 0
+
+    def rebuilds(self) -> dict[str, RegisteredRebuild]:
+        """Return the noted rebuilds, by directory of the collection.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        found: dict[str, RegisteredRebuild] = {}
+        with self._lock, translated(self._path):
+            rows = self._connection.execute(
+                "SELECT directory, operation, factory, ef_construction, checksum FROM rebuilds"
+            ).fetchall()
+        for *content, checksum in rows:
+            directory, operation_id, factory, ef_construction = content
+            if checksum != _checksum(*content):
+                raise corrupt(self._path, f"rebuild {operation_id!r}")
+            found[directory] = RegisteredRebuild(operation_id, factory, ef_construction)
+        return found
+
+    def end_rebuild(self, directory: str) -> None:
+        """Forget a collection's rebuild, if there is one.
+
+        Raises:
+            ServiceError: DISK_FULL or STORAGE_CORRUPT.
+        """
+        with self._writing():
+            self._connection.execute("DELETE FROM rebuilds WHERE directory = ?", (directory,))
+
+    def aliases(self) -> dict[str, str]:
+        """Return the names of collections by alias.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        with self._lock, translated(self._path):
+            rows = self._connection.execute("SELECT name, collection, checksum FROM aliases ORDER BY name").fetchall()
+        for name, collection, checksum in rows:
+            if checksum != _checksum(name, collection):
+                raise corrupt(self._path, f"alias {name!r}")
+        return {name: collection for name, collection, _ in rows}
+
+    def set_alias(self, name: str, collection: str) -> None:
+        """Make or move an alias.
+
+        Raises:
+            ServiceError: DISK_FULL or STORAGE_CORRUPT.
+        """
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO aliases (name, collection, checksum) VALUES (?, ?, ?)",
+                (name, collection, _checksum(name, collection)),
+            )
+
+    def remove_alias(self, name: str) -> None:
+        """Remove an alias.
+
+        Raises:
+            ServiceError: DISK_FULL or STORAGE_CORRUPT.
+        """
+        with self._writing():
+            self._connection.execute("DELETE FROM aliases WHERE name = ?", (name,))
+
     def remove(self, registration: Registration) -> None:
         """Make a collection not exist; its directory may be removed from then on.
 
@@ -104,8 +274,7 @@ class Registry:
             ServiceError: DISK_FULL or STORAGE_CORRUPT.
         """
         with self._writing():
-            self._connection.execute("DELETE FROM collections WHERE directory = ?", (registration.directory,))
-            self._connection.execute("INSERT INTO discarded (directory) VALUES (?)", (registration.directory,))
+            self._take_out(registration.directory)
 
     def discarded(self) -> list[str]:
         """Return the directories of collections that do not exist."""
@@ -117,6 +286,11 @@ class Registry:
         with self._writing():
             self._connection.execute("DELETE FROM discarded WHERE directory = ?", (directory,))
 
+    def _take_out(self, directory: str) -> None:
+        for table in ("collections", "rebuilds", "histories"):
+            self._connection.execute(f"DELETE FROM {table} WHERE directory = ?", (directory,))
+        self._connection.execute("INSERT INTO discarded (directory) VALUES (?)", (directory,))
+
     @contextmanager
     def _writing(self) -> Generator[None]:
         with self._lock, translated(self._path), transaction(self._connection):
@@ -126,3 +300,7 @@ class Registry:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def _checksum(*content: str | int) -> int:
+    return int(google_crc32c.value(json.dumps(content).encode()))

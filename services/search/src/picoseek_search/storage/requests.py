@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from picoseek_search.storage.log import Revision
@@ -84,3 +85,22 @@ class RequestTable:
         self._connection.execute(
             "DELETE FROM requests WHERE shard = ? AND sequence <= ?", (shard, revision.sequence - self._keep)
         )
+
+
+def applied_requests(
+    connection: sqlite3.Connection, shard: int, first: int, last: int
+) -> Iterator[tuple[str, AppliedRequest]]:
+    """Yield the remembered writes of some sequences with their ids, ascending."""
+    rows = connection.execute(
+        "SELECT request_id, content, epoch, sequence, inserted, replaced, deleted FROM requests"
+        " WHERE shard = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",
+        (shard, first, last),
+    )
+    for row in rows:
+        yield row[0], AppliedRequest(row[1], Revision(row[2], row[3]), WriteCounts(*row[4:]))
+
+
+def first_request(connection: sqlite3.Connection, shard: int) -> int | None:
+    """Return the smallest remembered sequence, or None if there is none."""
+    (found,) = connection.execute("SELECT min(sequence) FROM requests WHERE shard = ?", (shard,)).fetchone()
+    return None if found is None else int(found)

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from picoseek_chassis.errors import ServiceError
-from picoseek_protos.v1 import collection_pb2, collection_service_pb2_grpc
+from picoseek_protos.v1 import collection_pb2, collection_service_pb2_grpc, operation_pb2, snapshot_pb2
 
 from picoseek_search.collection.catalog import Catalog
+from picoseek_search.collection.collection import Collection
 from picoseek_search.collection.workers import Workers
 from picoseek_search.transport.admission import Admission
-from picoseek_search.transport.calls import Context, deadline_of
+from picoseek_search.transport.alias_calls import AliasCalls
+from picoseek_search.transport.calls import Context, deadline_of, on_collection
+from picoseek_search.transport.operation_calls import OperationCalls
 from picoseek_search.transport.page_token import decode_page_token, encode_page_token
+from picoseek_search.transport.snapshot_calls import SnapshotCalls
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,9 +29,22 @@ HealthOf = Callable[[str, bool | None], Awaitable[None]]
 
 
 class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
-    """Makes, describes and removes collections."""
+    """Makes, describes, changes and removes collections, and passes on calls about aliases, operations, snapshots."""
 
-    def __init__(self, catalog: Catalog, workers: Workers, admission: Admission, publish: HealthOf) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        workers: Workers,
+        admission: Admission,
+        publish: HealthOf,
+        aliases: AliasCalls,
+        operations: OperationCalls,
+        snapshots: SnapshotCalls,
+    ) -> None:
+        """Serve the collections of a node; `publish` tells whether one may be used."""
+        self._aliases = aliases
+        self._operations = operations
+        self._snapshots = snapshots
         self._catalog = catalog
         self._workers = workers
         self._admission = admission
@@ -50,12 +67,13 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
         self, request: collection_pb2.GetCollectionRequest, context: Context
     ) -> collection_pb2.GetCollectionResponse:
         """See the contract."""
-        collection = self._catalog.get(request.name)
+        deadline = deadline_of(context)
 
-        def describe() -> collection_pb2.GetCollectionResponse:
-            return collection_pb2.GetCollectionResponse(collection=collection.describe())
+        async def answer(collection: Collection) -> collection_pb2.GetCollectionResponse:
+            described = await self._admission.run(self._workers.read, 1, deadline, collection.describe)
+            return collection_pb2.GetCollectionResponse(collection=described)
 
-        return await self._admission.run(self._workers.read, 1, deadline_of(context), describe)
+        return await on_collection(self._catalog, request.name, answer)
 
     async def ListCollections(  # noqa: N802
         self, request: collection_pb2.ListCollectionsRequest, context: Context
@@ -80,6 +98,17 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
 
         return await self._admission.run(self._workers.read, 1, deadline_of(context), describe)
 
+    async def UpdateCollection(  # noqa: N802
+        self, request: collection_pb2.UpdateCollectionRequest, context: Context
+    ) -> collection_pb2.UpdateCollectionResponse:
+        """See the contract."""
+
+        def update() -> collection_pb2.UpdateCollectionResponse:
+            collection, operation_id = self._catalog.update(request.collection, request.update_mask, etag=request.etag)
+            return collection_pb2.UpdateCollectionResponse(collection=collection.describe(), operation_id=operation_id)
+
+        return await self._admission.run(self._workers.write, 1, deadline_of(context), update)
+
     async def DeleteCollection(  # noqa: N802
         self, request: collection_pb2.DeleteCollectionRequest, context: Context
     ) -> collection_pb2.DeleteCollectionResponse:
@@ -97,3 +126,81 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
         response = await self._admission.run(self._workers.write, 1, deadline_of(context), delete)
         await self._publish(request.name, None)
         return response
+
+    async def SetAlias(  # noqa: N802
+        self, request: collection_pb2.SetAliasRequest, context: Context
+    ) -> collection_pb2.SetAliasResponse:
+        """See the contract."""
+        return await self._aliases.set(request, deadline_of(context))
+
+    async def DeleteAlias(  # noqa: N802
+        self, request: collection_pb2.DeleteAliasRequest, context: Context
+    ) -> collection_pb2.DeleteAliasResponse:
+        """See the contract."""
+        return await self._aliases.delete(request, deadline_of(context))
+
+    async def ListAliases(  # noqa: N802
+        self, request: collection_pb2.ListAliasesRequest, context: Context
+    ) -> collection_pb2.ListAliasesResponse:
+        """See the contract."""
+        return await self._aliases.list(request, deadline_of(context))
+
+    async def GetOperation(  # noqa: N802
+        self, request: operation_pb2.GetOperationRequest, context: Context
+    ) -> operation_pb2.GetOperationResponse:
+        """See the contract."""
+        return await self._operations.get(request, deadline_of(context))
+
+    async def ListOperations(  # noqa: N802
+        self, request: operation_pb2.ListOperationsRequest, context: Context
+    ) -> operation_pb2.ListOperationsResponse:
+        """See the contract."""
+        return await self._operations.list(request, deadline_of(context))
+
+    async def WaitOperation(  # noqa: N802
+        self, request: operation_pb2.WaitOperationRequest, context: Context
+    ) -> operation_pb2.WaitOperationResponse:
+        """See the contract."""
+        return await self._operations.wait(request, deadline_of(context))
+
+    async def CancelOperation(  # noqa: N802
+        self, request: operation_pb2.CancelOperationRequest, context: Context
+    ) -> operation_pb2.CancelOperationResponse:
+        """See the contract."""
+        return await self._operations.cancel(request, deadline_of(context))
+
+    async def CreateSnapshot(  # noqa: N802
+        self, request: snapshot_pb2.CreateSnapshotRequest, context: Context
+    ) -> snapshot_pb2.CreateSnapshotResponse:
+        """See the contract."""
+        return await self._snapshots.create(request, deadline_of(context))
+
+    async def GetSnapshot(  # noqa: N802
+        self, request: snapshot_pb2.GetSnapshotRequest, context: Context
+    ) -> snapshot_pb2.GetSnapshotResponse:
+        """See the contract."""
+        return await self._snapshots.get(request, deadline_of(context))
+
+    async def ListSnapshots(  # noqa: N802
+        self, request: snapshot_pb2.ListSnapshotsRequest, context: Context
+    ) -> snapshot_pb2.ListSnapshotsResponse:
+        """See the contract."""
+        return await self._snapshots.list(request, deadline_of(context))
+
+    async def VerifySnapshot(  # noqa: N802
+        self, request: snapshot_pb2.VerifySnapshotRequest, context: Context
+    ) -> snapshot_pb2.VerifySnapshotResponse:
+        """See the contract."""
+        return await self._snapshots.verify(request, deadline_of(context))
+
+    async def RestoreSnapshot(  # noqa: N802
+        self, request: snapshot_pb2.RestoreSnapshotRequest, context: Context
+    ) -> snapshot_pb2.RestoreSnapshotResponse:
+        """See the contract."""
+        return await self._snapshots.restore(request, deadline_of(context))
+
+    async def DeleteSnapshot(  # noqa: N802
+        self, request: snapshot_pb2.DeleteSnapshotRequest, context: Context
+    ) -> snapshot_pb2.DeleteSnapshotResponse:
+        """See the contract."""
+        return await self._snapshots.delete(request, deadline_of(context))

@@ -12,13 +12,14 @@ from picoseek_chassis import errors
 from picoseek_protos.v1 import search_pb2
 
 from picoseek_search.collection.catalog import Catalog
-from picoseek_search.collection.collection import Collection, SearchAnswer
+from picoseek_search.collection.collection import Collection, Reasons, SearchAnswer
 from picoseek_search.collection.search import Query
 from picoseek_search.collection.specification import MAX_EF, MAX_RERANK
 from picoseek_search.collection.workers import Workers
 from picoseek_search.transport.admission import Admission
-from picoseek_search.transport.calls import revision_message, wait_for_revision
+from picoseek_search.transport.calls import on_collection, revision_message, wait_for_revision
 from picoseek_search.transport.document_checks import check_queries, check_space
+from picoseek_search.transport.judgement import explanations, verdicts
 from picoseek_search.transport.limits import Limits
 from picoseek_search.transport.search_queue import Outcome, SearchQueue
 
@@ -53,8 +54,14 @@ class SearchCalls:
             ServiceError: see the contract.
         """
         arrived = time.monotonic_ns()
-        collection = self._catalog.get(request.collection)
         self._check(request)
+        return await on_collection(
+            self._catalog, request.collection, lambda collection: self._answer(collection, request, arrived, deadline)
+        )
+
+    async def _answer(
+        self, collection: Collection, request: search_pb2.SearchRequest, arrived: int, deadline: float | None
+    ) -> search_pb2.SearchResponse:
         check_space(request.space, collection.specification)
         if request.HasField("min_revision"):
             await wait_for_revision(collection, request.min_revision, self._limits.max_revision_wait_s, deadline)
@@ -83,15 +90,27 @@ class SearchCalls:
             rerank=min(request.params.rerank, MAX_RERANK) or specification.rerank,
         )
         include = request.include if request.HasField("include") else None
-        answer = collection.search(query, request.filter, include)
+        rate = request.false_accept_rate if request.HasField("false_accept_rate") else None
+        reasons = Reasons(runners_up=rate is not None or request.explain, documents=request.explain)
+        answer = collection.search(query, request.filter, include, reasons)
+        state = collection.calibrator.state
+        calibration = None if state is None else state.calibration
+        judged = [] if rate is None else verdicts(answer, calibration, rate, specification.metric)
+        explained = explanations(answer, query) if request.explain else []
         places = range(0, len(vectors) + 1, request.queries)
         return [
-            self._response(search, answer, first, last)
+            self._response(search, answer, first, last, judged[first:last], explained[first:last])
             for search, (first, last) in zip(searches, pairwise(places), strict=True)
         ]
 
     def _response(
-        self, search: _Search, answer: SearchAnswer, first: int, last: int
+        self,
+        search: _Search,
+        answer: SearchAnswer,
+        first: int,
+        last: int,
+        judged: Sequence[search_pb2.Verdict],
+        explained: Sequence[search_pb2.Explanation],
     ) -> Outcome[search_pb2.SearchResponse]:
         found = answer.found
         start, end = found.offsets[first], found.offsets[last]
@@ -104,9 +123,12 @@ class SearchCalls:
             revision=revision_message(answer.snapshot.revision),
             index_generation=answer.snapshot.generation,
             shards=_ONE_SHARD,
+            verdicts=judged,
+            explanations=explained,
             larger_is_closer=search.collection.specification.metric.larger_is_closer,
+            collection=search.collection.specification.name,
         )
-        if search.request.HasField("include"):
+        if search.request.HasField("include") or explained:
             try:
                 self._limits.check_answer(response.ByteSize())
             except errors.ServiceError as error:
@@ -126,9 +148,10 @@ class SearchCalls:
         self._limits.check_count("queries times k", request.queries * request.k, self._limits.max_hits)
         if request.HasField("score_threshold") and math.isnan(request.score_threshold):
             raise errors.invalid_argument("VECTOR_NOT_FINITE", "score_threshold is NaN; send a number or leave it out")
-        if request.HasField("false_accept_rate"):
-            raise errors.unimplemented(
-                "VERDICT_UNIMPLEMENTED", "verdicts are not served yet; leave false_accept_rate out"
+        if request.HasField("false_accept_rate") and not 0 < request.false_accept_rate < 1:
+            raise errors.invalid_argument(
+                "RATE_OUT_OF_RANGE",
+                f"false_accept_rate is {request.false_accept_rate:g}; it must be above 0 and below 1, or left out",
             )
 
 
@@ -147,4 +170,6 @@ def _key(collection: Collection, request: search_pb2.SearchRequest) -> tuple[obj
         request.max_per_item,
         request.params.SerializeToString(deterministic=True),
         request.include.SerializeToString(deterministic=True) if request.HasField("include") else None,
+        request.false_accept_rate if request.HasField("false_accept_rate") else None,
+        request.explain,
     )

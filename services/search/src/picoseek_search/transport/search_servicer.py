@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from picoseek_chassis import errors
 from picoseek_protos.v1 import document_pb2, search_pb2, search_service_pb2_grpc
@@ -18,6 +19,7 @@ from picoseek_search.transport.calls import (
     Context,
     deadline_of,
     new_request_id,
+    on_collection,
     revision_message,
     wait_for_revision,
 )
@@ -28,10 +30,14 @@ from picoseek_search.transport.document_checks import (
     check_request_id,
     check_space,
 )
+from picoseek_search.transport.judgement import search_quality
 from picoseek_search.transport.limits import Limits
 from picoseek_search.transport.page_token import decode_page_token, encode_page_token
 from picoseek_search.transport.search_calls import SearchCalls
 from picoseek_search.transport.search_stream import SearchStream
+
+_Answer = TypeVar("_Answer")
+_Read: TypeAlias = search_pb2.GetRequest | search_pb2.ListRequest | search_pb2.CountRequest
 
 _MAX_PAGE = 1000
 _DEFAULT_PAGE = 100
@@ -71,17 +77,17 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def Upsert(self, request: search_pb2.UpsertRequest, context: Context) -> search_pb2.UpsertResponse:  # noqa: N802
         """See the contract."""
-        collection = self._catalog.get(request.collection)
         request_id = request.request_id or new_request_id()
 
-        def prepare() -> Write:
+        def prepare(collection: Collection) -> Write:
+            specification = collection.specification
             self._limits.check_count("documents", len(request.documents), self._limits.max_documents)
             check_request_id(request_id)
-            check_space(request.space, collection.specification)
-            check_documents(request.documents, collection.specification)
-            return collection.prepare_upsert(request.documents, request_id)
+            check_space(request.space, specification)
+            check_documents(request.documents, specification)
+            return collection.prepare_upsert(request.documents, request_id, specification)
 
-        result = await self._write(collection, await self._prepared(prepare, context))
+        result = await self._write(request.collection, prepare, context)
         return search_pb2.UpsertResponse(
             revision=revision_message(result.revision),
             inserted=result.counts.inserted,
@@ -92,10 +98,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def Delete(self, request: search_pb2.DeleteRequest, context: Context) -> search_pb2.DeleteResponse:  # noqa: N802
         """See the contract."""
-        collection = self._catalog.get(request.collection)
         request_id = request.request_id or new_request_id()
 
-        def prepare() -> Write:
+        def prepare(collection: Collection) -> Write:
             check_request_id(request_id)
             if request.filter and request.ids:
                 raise errors.invalid_argument("FILTER_INVALID", "ids and filter are both set; send one of them")
@@ -104,7 +109,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             self._check_ids(request.ids)
             return collection.prepare_delete(request.ids, request_id)
 
-        result = await self._write(collection, await self._prepared(prepare, context))
+        result = await self._write(request.collection, prepare, context)
         return search_pb2.DeleteResponse(
             revision=revision_message(result.revision),
             deleted=result.counts.deleted,
@@ -114,11 +119,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def Get(self, request: search_pb2.GetRequest, context: Context) -> search_pb2.GetResponse:  # noqa: N802
         """See the contract."""
-        collection = self._catalog.get(request.collection)
         self._check_ids(request.ids)
-        await self._wait(collection, request, context)
 
-        def read() -> search_pb2.GetResponse:
+        def read(collection: Collection) -> search_pb2.GetResponse:
             answer = collection.get(request.ids, _mask(request))
             found = {document.id for document in answer.documents}
             response = search_pb2.GetResponse(
@@ -129,16 +132,15 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             self._limits.check_answer(response.ByteSize())
             return response
 
-        return await self._admissions.reads.run(self._workers.read, 1, deadline_of(context), read)
+        return await self._read(request, read, context)
 
     async def List(self, request: search_pb2.ListRequest, context: Context) -> search_pb2.ListResponse:  # noqa: N802
         """See the contract."""
-        collection = self._catalog.get(request.collection)
-        listing = f"{collection.specification.etag}\0{request.filter}"
-        after_id = decode_page_token(listing, request.page_token)
         limit = min(request.page_size or _DEFAULT_PAGE, _MAX_PAGE)
 
-        def read() -> search_pb2.ListResponse:
+        def read(collection: Collection) -> search_pb2.ListResponse:
+            listing = f"{collection.identity}\0{request.filter}"
+            after_id = decode_page_token(listing, request.page_token)
             answer = collection.page(after_id, limit + 1, request.filter, _mask(request))
             page = _fitting(answer.documents[:limit], self._limits.max_message_bytes // 2)
             response = search_pb2.ListResponse(documents=page, revision=revision_message(answer.revision))
@@ -146,18 +148,16 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 response.next_page_token = encode_page_token(listing, page[-1].id)
             return response
 
-        return await self._admissions.reads.run(self._workers.read, 1, deadline_of(context), read)
+        return await self._read(request, read, context)
 
     async def Count(self, request: search_pb2.CountRequest, context: Context) -> search_pb2.CountResponse:  # noqa: N802
         """See the contract."""
-        collection = self._catalog.get(request.collection)
-        await self._wait(collection, request, context)
 
-        def read() -> search_pb2.CountResponse:
+        def read(collection: Collection) -> search_pb2.CountResponse:
             documents, items, revision = collection.count(request.filter)
             return search_pb2.CountResponse(documents=documents, items=items, revision=revision_message(revision))
 
-        return await self._admissions.reads.run(self._workers.read, 1, deadline_of(context), read)
+        return await self._read(request, read, context)
 
     async def Search(self, request: search_pb2.SearchRequest, context: Context) -> search_pb2.SearchResponse:  # noqa: N802
         """See the contract."""
@@ -174,21 +174,32 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         async for answer in stream.run(request_iterator):
             yield answer
 
-    async def _prepared(self, prepare: Callable[[], Write], context: Context) -> Write:
-        return await self._admissions.writes.run(self._workers.write, 0, deadline_of(context), prepare)
+    async def GetSearchQuality(  # noqa: N802
+        self, request: search_pb2.GetSearchQualityRequest, context: Context
+    ) -> search_pb2.GetSearchQualityResponse:
+        """See the contract."""
+        # Nothing is computed for it, so it needs no thread.
+        return search_quality(self._catalog.get(request.collection))
 
-    async def _write(self, collection: Collection, write: Write) -> WriteResult:
-        return await self._admissions.writes.watch(write.size, lambda: collection.submit(write))
+    async def _write(self, name: str, prepare: Callable[[Collection], Write], context: Context) -> WriteResult:
+        writes, deadline = self._admissions.writes, deadline_of(context)
 
-    async def _wait(
-        self,
-        collection: Collection,
-        request: search_pb2.GetRequest | search_pb2.CountRequest,
-        context: Context,
-    ) -> None:
-        if request.HasField("min_revision"):
-            longest_s = self._limits.max_revision_wait_s
-            await wait_for_revision(collection, request.min_revision, longest_s, deadline_of(context))
+        async def apply(collection: Collection) -> WriteResult:
+            write = await writes.run(self._workers.write, 0, deadline, lambda: prepare(collection))
+            return await writes.watch(write.size, lambda: collection.submit(write))
+
+        return await on_collection(self._catalog, name, apply)
+
+    async def _read(self, request: _Read, read: Callable[[Collection], _Answer], context: Context) -> _Answer:
+        deadline = deadline_of(context)
+
+        async def answer(collection: Collection) -> _Answer:
+            if not isinstance(request, search_pb2.ListRequest) and request.HasField("min_revision"):
+                longest_s = self._limits.max_revision_wait_s
+                await wait_for_revision(collection, request.min_revision, longest_s, deadline)
+            return await self._admissions.reads.run(self._workers.read, 1, deadline, lambda: read(collection))
+
+        return await on_collection(self._catalog, request.collection, answer)
 
     def _check_ids(self, ids: Sequence[str]) -> None:
         self._limits.check_count("ids", len(ids), self._limits.max_documents)

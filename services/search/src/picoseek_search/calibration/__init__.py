@@ -1,0 +1,1 @@
+"""From the scores of a gallery's own references to verdicts."""

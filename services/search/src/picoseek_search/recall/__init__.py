@@ -1,0 +1,1 @@
+"""How much of what an exact search finds, live searches find."""
