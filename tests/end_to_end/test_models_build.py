@@ -119,6 +119,41 @@ def test_a_bundle_adapted_to_labels_is_built_and_recognises_with_the_shipped_det
         assert [picture["objects"][0]["label"] for picture in answer["pictures"]] == list(CLASSES)
 
 
+def test_hash_codes_are_built_alike_every_time_and_recognise_by_hamming_distance(tmp_path: Path) -> None:
+    built = [_run("models", "build", "hash", "--out", tmp_path / name) for name in ("bundle", "again")]
+    assert [done.returncode for done in built] == [0, 0], built[0].stderr
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.space == load_bundle(tmp_path / "again").space
+    for kind, name in enumerate(CLASSES):
+        for seed in range(100, 103):
+            _write(tmp_path / "gallery" / name / f"{seed}.png", _picture(kind, seed))
+        _write(tmp_path / "query" / name / "query.png", _picture(kind, 200))
+    with _served(tmp_path / "bundle", tmp_path) as environment:
+        space = json.loads(_run("models", "show", bundle.manifest.name, "--json", **environment).stdout)["space"]
+        assert space == {
+            "digest": bundle.space,
+            "dimension": 256,
+            "type": "bits",
+            "normalized": False,
+            "metric": "hamming",
+        }
+        assert _run("gallery", "import", tmp_path / "gallery", "--gallery", "codes", **environment).returncode == 0
+        queries = [tmp_path / "query" / name / "query.png" for name in CLASSES]
+        answer = json.loads(_run("recognize", *queries, "--gallery", "codes", "--json", **environment).stdout)
+        assert 0 < answer["threshold"] < 128
+        for picture, name in zip(answer["pictures"], CLASSES, strict=True):
+            best = picture["objects"][0]
+            assert best["label"] == name and best["known"] and best["score"] <= answer["threshold"]
+            assert best["score"] == int(best["score"]) < best["runner_up"]["score"]
+        sides = ("--gallery", tmp_path / "gallery", "--query", tmp_path / "query")
+        assert json.loads(_run("eval", "retrieval", *sides, "--json", **environment).stdout)["recall_at_1"] == 1.0
+
+
+def test_codes_take_no_labels(tmp_path: Path) -> None:
+    done = _run("models", "build", "hash", "--out", tmp_path / "bundle", "--labels", tmp_path)
+    assert done.returncode == 2 and "picoseek-train hash" in done.stderr
+
+
 def test_what_cannot_be_built_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     _write(tmp_path / "one" / "cup" / "a.png", _picture(0, 0))
     _write(tmp_path / "one" / "pot" / "a.png", _picture(1, 0))

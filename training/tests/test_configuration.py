@@ -12,6 +12,7 @@ import pytest
 from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.detector.config import DetectorTrainingConfig
 from picoseek_training.embedder.config import EmbedderTrainingConfig
+from picoseek_training.recognition.config import RecognitionTrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _classes(kind: Any) -> Iterator[type]:
             yield from _classes(hints[field.name])
 
 
-@pytest.mark.parametrize("kind", [DetectorTrainingConfig, EmbedderTrainingConfig])
+@pytest.mark.parametrize("kind", [DetectorTrainingConfig, EmbedderTrainingConfig, RecognitionTrainingConfig])
 def test_no_part_of_a_training_s_configuration_takes_misspelt_keys(kind: type) -> None:
     lenient = {part.__name__ for part in _classes(kind) if getattr(part, "__pydantic_config__", {}) != STRICT}
     assert lenient == set()

@@ -1,5 +1,6 @@
 import contextlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,12 +36,18 @@ def test_iou_of_boxes_without_area_is_0():
     assert iou_matrix(np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float32)).item() == 0.0
 
 
-def test_agrees_with_pycocotools():
+@pytest.mark.parametrize("crowded", [False, True])
+def test_agrees_with_pycocotools(crowded):
     coco = pytest.importorskip("pycocotools.coco")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     rng = np.random.default_rng(3)
     pictures = [_random_picture(rng) for _ in range(30)]
-
+    if crowded:
+        # A crowd beside each picture's objects and false detections, and one over all of every third picture.
+        pictures = [
+            replace(each, ignored=np.array([[0, 0, 200, 200] if index % 3 == 0 else [0, 0, 90, 90]], np.float32))
+            for index, each in enumerate(pictures)
+        ]
     images = [{"id": index + 1, "width": 200, "height": 200} for index in range(len(pictures))]
     annotations, results = [], []
     for index, each in enumerate(pictures):
@@ -54,6 +61,13 @@ def test_agrees_with_pycocotools():
                     "area": (x2 - x1) * (y2 - y1),
                     "iscrowd": 0,
                 }
+            )
+        for x1, y1, x2, y2 in each.ignored.tolist():
+            box = [x1, y1, x2 - x1, y2 - y1]
+            area = (x2 - x1) * (y2 - y1)
+            number = len(annotations) + 1
+            annotations.append(
+                {"id": number, "image_id": index + 1, "category_id": 1, "bbox": box, "area": area, "iscrowd": 1}
             )
         for (x1, y1, x2, y2), score in zip(each.boxes.tolist(), each.scores.tolist(), strict=True):
             results.append(

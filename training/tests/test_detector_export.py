@@ -8,7 +8,7 @@ import pytest
 from picoseek_bundle.bundle import load_bundle
 from picoseek_training.detector.class_agnostic import fit_logistic, to_one_class
 from picoseek_training.detector.config import load_config
-from picoseek_training.detector.export import export_bundle, export_trained
+from picoseek_training.detector.export import export_bundle, export_trained, input_spec
 from picoseek_training.evaluation.coco_ap import DetectionMetrics
 from picoseek_training.networks.picodet import NmsConfig
 from picoseek_training.networks.registry import create
@@ -34,7 +34,14 @@ def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_p
     card = tmp_path / "card.md"
     card.write_text("# Tiny\n")
     bundle = export_bundle(
-        detector, SIZE, card, tmp_path / "bundle", name="tiny", version="1", network="PicoDet", license="Apache-2.0"
+        detector,
+        input_spec(SIZE),
+        card,
+        tmp_path / "bundle",
+        name="tiny",
+        version="1",
+        network="PicoDet",
+        license="Apache-2.0",
     )
     assert load_bundle(bundle.folder).manifest.scale_factor_input == "scale_factor"
 

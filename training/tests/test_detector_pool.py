@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -7,12 +6,11 @@ import pytest
 from picoseek_bundle.preprocess import Preprocessor
 from picoseek_training.data.coco import read_coco
 from picoseek_training.data.picture_cache import cached_pictures
-from picoseek_training.detector.config import SetConfig, TeacherConfig
+from picoseek_training.detector.config import SetConfig
 from picoseek_training.detector.export import input_spec
-from picoseek_training.detector.pool import add_targets, read_set
+from picoseek_training.detector.pool import read_set, training_set
 
 PREPROCESSOR = Preprocessor(input_spec(64))
-TEACHER = TeacherConfig(onnx=Path("unused"))
 
 
 @pytest.fixture
@@ -61,16 +59,16 @@ def test_pictures_are_decoded_once(tmp_path, images):
 def test_annotated_boxes_become_input_pixels(tmp_path, images):
     file = write_coco(tmp_path / "set.json", [annotation(0, [64, 8, 64, 8])])
     raw = read_set(SetConfig("a", 1.0, images, file), PREPROCESSOR, tmp_path / "cache")
-    targets = add_targets(raw, [np.zeros((0, 6), np.float32)] * 3, TEACHER, PREPROCESSOR)
+    targets = training_set(raw)
+    assert targets.annotated
     np.testing.assert_allclose(targets.sample(0).boxes, [[32, 16, 64, 32]])
 
 
-def test_a_set_without_annotations_takes_the_teachers_boxes_and_as_many_pictures_as_asked(tmp_path, images):
+def test_a_set_without_annotations_has_no_boxes_and_as_many_pictures_as_asked(tmp_path, images):
     raw = read_set(SetConfig("a", 1.0, images, pictures=2), PREPROCESSOR, tmp_path / "cache")
-    rows = [np.array([[0, 0.9, 1, 2, 3, 4]], np.float32)] * 2
-    targets = add_targets(raw, rows, TEACHER, PREPROCESSOR)
-    assert len(targets.targets) == 2
-    np.testing.assert_array_equal(targets.sample(1).boxes, [[1, 2, 3, 4]])
+    targets = training_set(raw)
+    assert not targets.annotated and len(targets.targets) == len(targets.pictures) == 2
+    assert targets.sample(1).boxes.shape == (0, 4)
 
 
 def test_an_empty_folder_is_named(tmp_path):

@@ -23,8 +23,9 @@ from picoseek_training.embedder.config import (
     StudentConfig,
     load_config,
 )
-from picoseek_training.embedder.training import LAST, EmbedderTraining
+from picoseek_training.embedder.training import EmbedderTraining
 from picoseek_training.networks.mobilenet_v1 import MobileNetV1
+from picoseek_training.run.folder import LAST
 
 SCALE, SIDE, STEPS = 0.25, 32, 6
 
@@ -150,12 +151,12 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(
     run = EmbedderTraining(again)
     sample = run._sampler.batch
 
-    def broken(step: int, size: int, side: int) -> embedder_training.Batch:
-        batch = sample(step, size, side)
+    def broken(step: int, size: int, side: int, part: slice) -> embedder_training.Batch:
+        batch = sample(step, size, side, part)
         return replace(batch, targets=batch.targets * np.float32("nan")) if step == 3 else batch
 
     monkeypatch.setattr(run._sampler, "batch", broken)
-    with pytest.raises(FloatingPointError, match="lower the phase's rate"):
+    with pytest.raises(FloatingPointError, match=r"step 3 of phase 0, pictures .*lower the learning rate"):
         run.run()
     assert checkpoint.load(again.output / LAST)["step"] == 2
 

@@ -68,3 +68,12 @@ def test_every_picture_comes_up_and_classes_as_often_as_they_are_weighted():
 def test_an_empty_batch_is_refused(p, k):
     with pytest.raises(ValueError, match="both must be at least 1"):
         PkSampler(np.arange(8), p, k, seed=0)
+
+
+def test_factors_move_the_chances_of_classes():
+    classes = np.repeat(np.arange(4), 5)
+    sampler = PkSampler(classes, 1, 2, seed=1, factors=np.array([4.0, 1.0, 1.0, 1.0]))
+    drawn = np.concatenate([sampler.batch(step) for step in range(2000)])
+    assert abs((classes[drawn] == 0).mean() - 4 / 7) < 0.05
+    with pytest.raises(ValueError, match="must be above 0"):
+        PkSampler(classes, 1, 2, seed=1, factors=np.zeros(4))

@@ -58,7 +58,7 @@ def _yaml(path: Path, content: object) -> Path:
 def test_every_command_explains_itself() -> None:
     commands = [[name] for name in main.commands]
     commands += [["eval", "detector"], ["eval", "embedder"], ["eval", "model-card"], ["export", "detector"]]
-    for command in [[], *commands, ["export", "embedder"]]:
+    for command in [[], *commands, ["export", "embedder"], ["distill", "embedder"], ["distill", "detector"]]:
         assert _run(*command, "--help").exit_code == 0, command
 
 
@@ -140,7 +140,11 @@ def test_a_detector_is_trained_measured_and_exported(tmp_path: Path, monkeypatch
     paddle.seed(5)
     network = create("picodet_xs", num_classes=1)
     start = {"averaged": state_of(network)}
-    monkeypatch.setattr(preparation, "prepare", lambda config: ([TrainingSet("x", 1.0, pictures, targets)], network))
+    monkeypatch.setattr(
+        preparation,
+        "prepare",
+        lambda config: preparation.Preparation([TrainingSet("x", 1.0, pictures, targets)], network, None),
+    )
     _picture(tmp_path / "images/1.png", 1)
     annotations = {
         "images": [{"id": 1, "file_name": "1.png", "width": 64, "height": 48}],
@@ -247,8 +251,49 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
+def test_distill_trains_a_recipe_with_a_teacher(tmp_path: Path) -> None:
+    train = _folder(tmp_path / "train")
+    recipe = _yaml(
+        tmp_path / "recipe.yaml",
+        {
+            "method": "recognition",
+            "output": str(tmp_path / "run"),
+            "sets": [f"folder:{train}"],
+            "network": {"name": "pplcnet_x0_25", "dimension": 8},
+            "losses": [{"kind": "cross_entropy"}],
+            "optimizer": {"rate": 0.01, "warmup_epochs": 0},
+            "epochs": 2,
+            "steps_per_epoch": 1,
+            "batch_size": 4,
+            "size": SIDE,
+            "sampler": {"pictures_per_class": 2},
+            "log_every": 1,
+            "evaluation": [f"folder:{train} -> folder:{train}"],
+        },
+    )
+    first = _run("embedder", "--config", recipe)
+    assert first.exit_code == 0, first.stderr
+    teacher = tmp_path / "run/last.ckpt"
+    again = _run(
+        "distill", "embedder", "--config", recipe, "--teacher", teacher, "--set", f"output={tmp_path / 'taught'}"
+    )
+    assert again.exit_code == 0, again.stderr
+    log = [json.loads(line) for line in (tmp_path / "taught/log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if "distillation" in entry] == [1, 2]
+    measured = json.loads(_run("eval", "embedder", "--config", recipe, "--checkpoint", teacher, "--json").stdout)
+    assert set(*measured.values()) == {"recall_at_1", "recall_at_5", "mean_average_precision"}
+    finished = _run("embedder", "--config", recipe)
+    assert finished.exit_code == 0 and "the run is complete with 2 steps" in finished.stderr
+    refused = _run("embedder", "--config", recipe, "--set", "network.dimension=4")
+    assert refused.exit_code == 1 and "network.dimension was 8 and is 4" in refused.stderr
+    own = _run("distill", "embedder", "--config", RECIPES / "own_embedder.yaml", "--teacher", "average")
+    assert own.exit_code == 1 and "`teachers` teach already" in own.stderr
+
+
 def test_the_recipes_for_own_pictures_are_valid() -> None:
-    assert read_configuration(DetectorTrainingConfig, RECIPES / "own_detector.yaml").teacher.target_score == 0.4
+    teacher = read_configuration(DetectorTrainingConfig, RECIPES / "own_detector.yaml").teacher
+    assert teacher is not None and teacher.seen_score == 0.15
     assert is_own_set(read_configuration(EmbedderTrainingConfig, RECIPES / "own_embedder.yaml").sets[0])
     sources = read_configuration(ConvertConfig, RECIPES / "convert_main_body.yaml").sources
     assert len({source.format for source in sources}) == 5

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from picoseek_bundle.errors import BundleError
 from picoseek_bundle.manifest import MANIFEST_NAME, FileEntry, Manifest, Task
+from picoseek_bundle.paddlex import PADDLEX_NAME, paddlex_description
 from picoseek_bundle.space import space_digest
 
 _CHUNK = 1 << 20
@@ -84,6 +85,8 @@ def load_bundle(folder: Path) -> Bundle:
 def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bundle:
     """Write a bundle; the folder appears complete or not at all, and takes the place of one that is there.
 
+    If PaddleX can run the model, the bundle gets an `inference.yml` too, unless `files` has one.
+
     Args:
         folder: where the bundle shall lie.
         files: source file by its path relative to the folder.
@@ -99,12 +102,8 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
         if not source.is_file():
             raise BundleError(f"file {name}: {source} does not exist")
     entries = {name: describe_file(source) for name, source in sorted(files.items())}
-    try:
-        manifest = Manifest(files=entries, **fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise BundleError(f"manifest field {field}: {first['msg']}") from error
+    manifest = _manifest(entries, fields)
+    description = None if PADDLEX_NAME in files else paddlex_description(manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -113,7 +112,11 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-        (scratch / MANIFEST_NAME).write_text(manifest.to_json())
+        if description is not None:
+            (scratch / PADDLEX_NAME).write_text(description, encoding="utf-8")
+            entries[PADDLEX_NAME] = describe_file(scratch / PADDLEX_NAME)
+            manifest = _manifest(dict(sorted(entries.items())), fields)
+        (scratch / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             os.replace(folder, old / folder.name)
@@ -124,6 +127,15 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return load_bundle(folder)
+
+
+def _manifest(files: Mapping[str, FileEntry], fields: Mapping[str, Any]) -> Manifest:
+    try:
+        return Manifest(files=dict(files), **fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise BundleError(f"manifest field {field}: {first['msg']}") from error
 
 
 def _may_be_replaced(folder: Path) -> bool:

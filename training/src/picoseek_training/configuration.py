@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,9 +30,43 @@ def read_configuration(kind: type[_Configuration], path: Path | None, overrides:
         ValueError: The file is no YAML, or a key is unknown, missing or of the wrong type; the message names it.
     """
     changes = [read_override(text) for text in overrides]
+    return _checked(kind, _document(path, changes), path, changes)
+
+
+def read_configuration_of(
+    kinds: Mapping[str, type[_Configuration]], key: str, default: str, path: Path | None, overrides: Sequence[str] = ()
+) -> _Configuration:
+    """Read a configuration that says in one of its keys of which kind it is, see `read_configuration`.
+
+    Args:
+        kinds: The dataclasses by the values of the key.
+        key: The key.
+        default: Its value in documents without it.
+        path: The file, or None.
+        overrides: Changes, see `read_configuration`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As for `read_configuration`, or there is no such kind.
+    """
+    changes = [read_override(text) for text in overrides]
+    document = _document(path, changes)
+    said = document.get(key, default) if isinstance(document, dict) else default
+    if said not in kinds:
+        raise ValueError(f"{_place(path, (key,), changes)}: {key}: {said!r} is none of {', '.join(kinds)}")
+    return _checked(kinds[said], document, path, changes)
+
+
+def _document(path: Path | None, changes: Sequence[Override]) -> object:
     document = None if path is None else _read_yaml(path)
     for change in changes:
         document = apply_override({} if document is None else document, change)
+    return document
+
+
+def _checked(
+    kind: type[_Configuration], document: object, path: Path | None, changes: Sequence[Override]
+) -> _Configuration:
     try:
         return TypeAdapter(kind).validate_python(document)
     except ValidationError as error:

@@ -50,20 +50,47 @@ def embedder(
     side: int | None,
     as_json: bool,
 ) -> None:
-    """Recall@1 of whole pictures: public tasks by name, or `folder:KNOWN -> folder:ASKED` of your own."""
+    """Recall and mAP of whole pictures: public tasks by name, or `folder:KNOWN -> folder:ASKED` of your own."""
     import cv2
 
     from picoseek_training.cli.trained_embedder import trained_embedder
-    from picoseek_training.configuration import read_configuration
     from picoseek_training.data.retrieval_sets import retrieval_tasks
-    from picoseek_training.embedder.config import EmbedderTrainingConfig
-    from picoseek_training.embedder.training import score_task
+    from picoseek_training.embedder.recipe import input_side, read_embedder_recipe, stored_side
+    from picoseek_training.evaluation.embedding import score_task
 
     cv2.setNumThreads(1)
-    config = read_configuration(EmbedderTrainingConfig, config_path, overrides)
+    config = read_embedder_recipe(config_path, overrides)
     found = retrieval_tasks(config.data, tasks or config.evaluation)
-    network, size = trained_embedder(config, checkpoint), side or config.phases[-1].side
-    _print({task.name: {"recall_at_1": score_task(network, task, size, config)} for task in found}, as_json)
+    network, size = trained_embedder(config, checkpoint), side or input_side(config)
+    scores = {task.name: score_task(network, task, size, config.cache, stored_side(config)) for task in found}
+    _print({name: asdict(score) for name, score in scores.items()}, as_json)
+
+
+@evaluate.command("hash")
+@config_option
+@set_option
+@checkpoint_option
+@click.option("--task", "tasks", multiple=True, help="Task to measure (default: those of the recipe); may be repeated.")
+@json_option
+def hash_codes(
+    config_path: Path, overrides: tuple[str, ...], checkpoint: Path | None, tasks: tuple[str, ...], as_json: bool
+) -> None:
+    """Recall@1 of whole pictures, codes by Hamming distance beside the start's vectors by cosine."""
+    import cv2
+
+    from picoseek_training.configuration import read_configuration
+    from picoseek_training.data.retrieval_sets import retrieval_tasks
+    from picoseek_training.hash.config import HashTrainingConfig
+    from picoseek_training.hash.export import trained_network
+    from picoseek_training.hash.training import score_codes, start_bundle
+
+    cv2.setNumThreads(1)
+    config = read_configuration(HashTrainingConfig, config_path, overrides)
+    found = retrieval_tasks(config.data, tasks or config.evaluation)
+    start, network = start_bundle(config), trained_network(config, checkpoint)
+    network.eval()
+    whole = network if config.train == "network" else None
+    _print({task.name: score_codes(config, start, network.head, whole, task) for task in found}, as_json)
 
 
 @evaluate.command("model-card")

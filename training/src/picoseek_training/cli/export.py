@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,35 @@ from picoseek_training.cli.options import checkpoint_option, config_option, set_
 
 _WHITENING_VIEWS = 6000
 
+_FORMATS = ("bundle", "paddle", "pdmodel", "onnx")
+_PRECISIONS = ("float32", "float16", "int8")
+
 out_option = click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the bundle; a bundle there is replaced.",
 )
+format_option = click.option(
+    "--format",
+    "target",
+    type=click.Choice(_FORMATS),
+    default="bundle",
+    show_default=True,
+    help="A bundle; Paddle's inference files of version 3 (`paddle`) or before (`pdmodel`); or ONNX.",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(_PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="In what the weights are kept; Paddle widens them in every run, engines of ONNX once.",
+)
 
 
 @click.group()
 def export() -> None:
-    """Write a trained model as a bundle, which `picoseek serve --bundle` serves."""
+    """Write a trained or imported model as a bundle, which `picoseek serve --bundle` serves, or in another format."""
 
 
 @export.command()
@@ -31,24 +50,118 @@ def export() -> None:
 @set_option
 @checkpoint_option
 @out_option
-def detector(config_path: Path, overrides: tuple[str, ...], checkpoint: Path | None, out: Path) -> None:
+@format_option
+@precision_option
+def detector(
+    config_path: Path, overrides: tuple[str, ...], checkpoint: Path | None, out: Path, target: str, precision: str
+) -> None:
     """Measure a detector on the recipe's sets and write it with its figures; `bundle` in the recipe describes it."""
     import cv2
 
     from picoseek_training.configuration import read_configuration
     from picoseek_training.detector.config import DetectorTrainingConfig
-    from picoseek_training.detector.export import export_trained
+    from picoseek_training.detector.export import detector_deployable, export_trained, input_spec
     from picoseek_training.detector.measurement import measure, trained_detector
+    from picoseek_training.export.formats import Format, write_format
+    from picoseek_training.export.stored_weights import Precision
 
     cv2.setNumThreads(1)
     config = read_configuration(DetectorTrainingConfig, config_path, overrides)
     network = trained_detector(config, checkpoint)
+    if Format(target) is not Format.BUNDLE:
+        deployable = detector_deployable(network, input_spec(config.size))
+        _say_files(write_format(deployable, Format(target), out, Precision(precision)))
+        return
     changes = (part for override in overrides for part in ("--set", override))
     command = shlex.join(["picoseek-train", "detector", "--config", str(config_path), *changes])
-    _say(export_trained(config, network, measure(config, network), command, out))
+    _say(export_trained(config, network, measure(config, network), command, out, Precision(precision)))
 
 
 @export.command()
+@config_option
+@set_option
+@checkpoint_option
+@out_option
+@format_option
+@precision_option
+@click.option(
+    "--card",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="For a bundle: folder with MODEL_CARD.md, and manifest.yaml with name, version, license and the like.",
+)
+@click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: that of the last phase).")
+@click.option("--whiten", "whitened", is_flag=True, help="Give all directions of the training pictures one variance.")
+def embedder(
+    config_path: Path,
+    overrides: tuple[str, ...],
+    checkpoint: Path | None,
+    out: Path,
+    target: str,
+    precision: str,
+    card: Path | None,
+    side: int | None,
+    whitened: bool,
+) -> None:
+    """Write an embedder; what a bundle says of itself stands in the folder --card."""
+    import cv2
+    from picoseek_bundle import InputSpec
+
+    from picoseek_training.cli.trained_embedder import trained_embedder
+    from picoseek_training.embedder.config import EmbedderTrainingConfig
+    from picoseek_training.embedder.export import embedder_inputs, export_bundle
+    from picoseek_training.embedder.recipe import embedding_dimension, input_side, read_embedder_recipe
+    from picoseek_training.embedder.student import Embedder
+    from picoseek_training.embedder.training import training_views
+    from picoseek_training.embedder.whitening import pooled_features, whiten
+    from picoseek_training.export.formats import Deployable, Format, write_format
+    from picoseek_training.export.stored_weights import Precision
+
+    cv2.setNumThreads(1)
+    described = _bundle_card(card) if Format(target) is Format.BUNDLE else None
+    recipe = read_embedder_recipe(config_path, overrides)
+    network, size = trained_embedder(recipe, checkpoint), side or input_side(recipe)
+    if whitened:
+        if not isinstance(recipe, EmbedderTrainingConfig) or not isinstance(network, Embedder):
+            raise ValueError("--whiten: only an embedder that was taught by teachers' features can be whitened")
+        whiten(network, pooled_features(network, training_views(recipe, _WHITENING_VIEWS, size)))
+    spec = InputSpec(width=size, height=size)
+    if described is None:
+        state = {name: value.numpy() for name, value in network.state_dict().items()}
+        make = partial(trained_embedder, recipe, checkpoint)
+        deployable = Deployable(make, state, embedder_inputs(spec), ("embedding",))
+        _say_files(write_format(deployable, Format(target), out, Precision(precision)))
+        return
+    fields, text = described
+    _say(export_bundle(network, spec, embedding_dimension(recipe), text, out, Precision(precision), **fields))
+
+
+@export.command()
+@click.argument("checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@out_option
+@format_option
+@precision_option
+@click.option(
+    "--card",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="For a bundle: folder with MODEL_CARD.md, and manifest.yaml with name, version, license and the like.",
+)
+@click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: the network's own).")
+def imported(checkpoint: Path, out: Path, target: str, precision: str, card: Path | None, side: int | None) -> None:
+    """Write a checkpoint of `picoseek-train import`; of a classifier, what gives its features."""
+    from picoseek_training.export.formats import Format, write_format
+    from picoseek_training.export.stored_weights import Precision
+    from picoseek_training.network_checkpoint import load_network_checkpoint
+    from picoseek_training.weight_import.deploying import export_imported, imported_model
+
+    model = imported_model(load_network_checkpoint(checkpoint), side)
+    if Format(target) is not Format.BUNDLE:
+        _say_files(write_format(model.deployable, Format(target), out, Precision(precision)))
+        return
+    fields, text = _bundle_card(card)
+    _say(export_imported(model, text, out, Precision(precision), **fields))
+
+
+@export.command("hash")
 @config_option
 @set_option
 @checkpoint_option
@@ -59,36 +172,33 @@ def detector(config_path: Path, overrides: tuple[str, ...], checkpoint: Path | N
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with MODEL_CARD.md, and manifest.yaml with name, version, license and the like.",
 )
-@click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: that of the last phase).")
-@click.option("--whiten", "whitened", is_flag=True, help="Give all directions of the training pictures one variance.")
-def embedder(
-    config_path: Path,
-    overrides: tuple[str, ...],
-    checkpoint: Path | None,
-    out: Path,
-    card: Path,
-    side: int | None,
-    whitened: bool,
+@click.option(
+    "--head", type=click.Path(dir_okay=False, path_type=Path), help="Also write the head alone, an .npz file, here."
+)
+def hash_codes(
+    config_path: Path, overrides: tuple[str, ...], checkpoint: Path | None, out: Path, card: Path, head: Path | None
 ) -> None:
-    """Write an embedder; what the bundle says of itself stands in the folder --card."""
+    """Write the start with its learned codes; what the bundle says of itself stands in the folder --card."""
     import cv2
-    from picoseek_bundle import InputSpec
 
-    from picoseek_training.cli.trained_embedder import trained_embedder
     from picoseek_training.configuration import read_configuration
-    from picoseek_training.embedder.config import EmbedderTrainingConfig
-    from picoseek_training.embedder.export import export_bundle
-    from picoseek_training.embedder.training import training_views
-    from picoseek_training.embedder.whitening import pooled_features, whiten
+    from picoseek_training.hash.config import HashTrainingConfig
+    from picoseek_training.hash.export import export_codes, trained_head, trained_network
+    from picoseek_training.hash.training import start_bundle
 
     cv2.setNumThreads(1)
     fields, text = _card(card)
-    config = read_configuration(EmbedderTrainingConfig, config_path, overrides)
-    network, size = trained_embedder(config, checkpoint), side or config.phases[-1].side
-    if whitened:
-        whiten(network, pooled_features(network, training_views(config, _WHITENING_VIEWS, size)))
-    spec = InputSpec(width=size, height=size)
-    _say(export_bundle(network, spec, config.student.dimension, text, out, **fields))
+    config = read_configuration(HashTrainingConfig, config_path, overrides)
+    network = trained_network(config, checkpoint)
+    if head is not None:
+        trained_head(config, checkpoint).save(head)
+    _say(export_codes(network, config.bits, start_bundle(config), text, out, **fields))
+
+
+def _bundle_card(folder: Path | None) -> tuple[dict[str, Any], Path]:
+    if folder is None:
+        raise click.UsageError("a bundle says what it is: give --card, a folder with MODEL_CARD.md and manifest.yaml")
+    return _card(folder)
 
 
 def _card(folder: Path) -> tuple[dict[str, Any], Path]:
@@ -105,6 +215,11 @@ def _card(folder: Path) -> tuple[dict[str, Any], Path]:
     if not isinstance(fields, dict):
         raise ValueError(f"{manifest} must be fields of a manifest: `name: …`, `version: …`, `license: …`")
     return fields, text
+
+
+def _say_files(files: list[Path]) -> None:
+    for file in files:
+        click.echo(file)
 
 
 def _say(bundle: Any) -> None:

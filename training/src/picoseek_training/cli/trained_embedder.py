@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paddle import nn
+
 from picoseek_training import checkpoint
-from picoseek_training.embedder.config import EmbedderTrainingConfig
+from picoseek_training.embedder.recipe import EmbedderRecipe
 from picoseek_training.embedder.student import Embedder
-from picoseek_training.embedder.training import LAST
+from picoseek_training.recognition.config import RecognitionTrainingConfig
+from picoseek_training.recognition.training import trained_rec_embedder
+from picoseek_training.run.folder import LAST
 
 
-def trained_embedder(config: EmbedderTrainingConfig, path: Path | None = None) -> Embedder:
+def trained_embedder(recipe: EmbedderRecipe, path: Path | None = None) -> nn.Layer:
     """Return the averaged embedder of a checkpoint, by default of the run's last one.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
     """
-    embedder = Embedder(config.student)
-    embedder.set_state_dict(checkpoint.load(path or config.output / LAST)["averaged"])
+    content = checkpoint.load(path or recipe.output / LAST)
+    if isinstance(recipe, RecognitionTrainingConfig):
+        return trained_rec_embedder(recipe, content)
+    embedder = Embedder(recipe.student)
+    embedder.set_state_dict(content["averaged"])
     embedder.eval()
     return embedder

@@ -32,10 +32,13 @@ class DetectionSample:
 
 
 def random_crop(sample: DetectionSample, rng: np.random.Generator) -> DetectionSample:
-    """Crop as in SSD: a random least overlap with some object; objects whose centre is outside are dropped."""
+    """Crop as in SSD: a random least overlap with some object; objects whose centre is outside are dropped.
+
+    A picture without objects is cropped anywhere.
+    """
     height, width = sample.picture.shape[:2]
     if len(sample.boxes) == 0:
-        return sample
+        return _crop(sample, _random_window(height, width, rng))
     for overlap in rng.permutation(len(CROP_OVERLAPS)):
         least = CROP_OVERLAPS[overlap]
         if least is None:

@@ -41,9 +41,19 @@ def stored_examples(examples: Sequence[Example], side: int, folder: Path) -> NDA
 
 def read_square(example: Example, side: int) -> NDArray[np.uint8]:
     """Decode one example and stretch it (ratio not kept) to [side, side, 3] RGB."""
+    resized = cv2.resize(read_region(example), (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized, dtype=np.uint8)
+
+
+def read_region(example: Example) -> NDArray[np.uint8]:
+    """Decode one example and cut it out: [height, width, 3] RGB.
+
+    Raises:
+        FileNotFoundError: The picture is missing.
+        PictureError: It cannot be decoded.
+    """
     picture = read_picture(example.path)
     if example.box is not None:
         x1, y1, x2, y2 = example.box
         picture = picture[y1:y2, x1:x2]
-    resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(resized[:, :, ::-1], dtype=np.uint8)
+    return np.ascontiguousarray(picture[:, :, ::-1])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from picoseek_training.data.example import Example, RetrievalTask
 from picoseek_training.data.label_file import read_label_file
-from picoseek_training.data.labelled_files import read_labelled_files
+from picoseek_training.data.labelled_files import LabelsError, read_labelled_files
 
 _FOLDER, _LABELS, _LOOKED_UP_BY = "folder:", "labels:", "->"
 
@@ -38,12 +38,23 @@ def read_own_set(name: str) -> list[Example]:
         LabelsError: it does not exist or cannot be used; the message says why.
     """
     if name.startswith(_FOLDER):
-        return [replace(example, domain=name) for example in read_labelled_files(Path(name.removeprefix(_FOLDER)))]
+        root = Path(name.removeprefix(_FOLDER))
+        examples = [replace(example, domain=name) for example in read_labelled_files(root)]
+        _refuse_empty_classes(root, {example.label for example in examples})
+        return examples
     file, images = name.removeprefix(_LABELS), None
     if not Path(file).is_file() and "@" in file:
         file, _, folder = file.rpartition("@")
         images = Path(folder)
     return read_label_file(Path(file), images, domain=name)
+
+
+def _refuse_empty_classes(folder: Path, labels: set[str | None]) -> None:
+    if not folder.is_dir():
+        return
+    for part in sorted(folder.iterdir()):
+        if part.is_dir() and not part.name.startswith(".") and part.name not in labels:
+            raise LabelsError(f"{part} is a class without pictures; add some, or remove the folder")
 
 
 def read_own_task(name: str) -> RetrievalTask:

@@ -22,6 +22,7 @@ class PkSampler:
         pictures_per_class: int,
         seed: int,
         weighting: Literal["classes", "pictures"] = "classes",
+        factors: NDArray[np.float64] | None = None,
     ) -> None:
         """Take the data.
 
@@ -31,9 +32,10 @@ class PkSampler:
             pictures_per_class: K.
             seed: Of all batches.
             weighting: Every class is as likely as any other, or as likely as it has pictures.
+            factors: [C] on the chances of the classes 0 … C - 1, above 0; None leaves them.
 
         Raises:
-            ValueError: There are fewer than P classes, or P or K is below 1.
+            ValueError: There are fewer than P classes, P or K is below 1, or a factor is not above 0.
         """
         if classes_per_batch < 1 or pictures_per_class < 1:
             raise ValueError(
@@ -51,6 +53,11 @@ class PkSampler:
         self._members = np.split(order, first[1:])
         sizes = np.array([len(members) for members in self._members], np.float64)
         self._chances = None if weighting == "classes" else sizes / sizes.sum()
+        if factors is not None:
+            if not (factors > 0).all():
+                raise ValueError("the factors on the classes' chances must be above 0")
+            weights = factors[names] * (1.0 if weighting == "classes" else sizes)
+            self._chances = weights / weights.sum()
         self._classes_per_batch = classes_per_batch
         self._pictures_per_class = pictures_per_class
         self._seed = seed

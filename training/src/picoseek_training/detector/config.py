@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.optimization.ema import EmaConfig
+from picoseek_training.optimization.update import Precision
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class SetConfig:
     images: Path
     """Folder of the pictures."""
     annotations: Path | None = None
-    """COCO file; without it the pictures under `images` are used, and the teacher's boxes are their truth."""
+    """COCO file; without it the pictures under `images` are used to keep what the teacher knows."""
     pictures: int | None = None
     """Use only so many pictures of a set without annotations, at even distances in the order of their paths."""
 
@@ -41,7 +44,11 @@ class EvaluationSetConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """The official model, from whose weights the training starts and whose boxes it must not forget."""
+    """The official model, from whose weights the training starts and whose answers it must not forget.
+
+    In pictures without annotations all cells go on answering as the official model does; in annotated ones, objects
+    that only it sees are neither taught nor punished.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -49,12 +56,58 @@ class TeacherConfig:
     """PicoDet-XS with 80 classes, BatchNorm folded."""
     calibration_pictures: int = 400
     """Pictures, spread over all sets, that measure BatchNorm statistics and fit the class-agnostic score."""
-    target_score: float = 0.4
-    """A teacher's box with at least this score is an object, in sets without annotations."""
-    ignore_score: float = 0.15
-    """A box with at least this score that is no object is ignored: neither object nor background."""
-    nms_threshold: float = 0.5
-    """IoU above which the teacher's weaker box is dropped, and above which a box repeats an annotated one."""
+    seen_score: float = 0.15
+    """Score of its best class from which on it sees an object."""
+
+
+@dataclass(frozen=True)
+class NetworkDetectorTeacherConfig:
+    """A trained detector, fixed: a larger one, or an earlier checkpoint of the same."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["network"]
+    weights: Path
+    """Checkpoint of ours or `.pdparams`, of as many classes."""
+    network: str | None = None
+    """Its name in the registry; None is the student's own."""
+
+
+@dataclass(frozen=True)
+class AverageDetectorTeacherConfig:
+    """The detector's own average, which follows it: self-distillation."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["average"]
+
+
+@dataclass(frozen=True)
+class DetectorComparisonConfig:
+    """One thing that detector and teacher say, and how it is compared."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["ld", "scores", "cwd", "fgd"]
+    """`ld` compares the distributions of the sides' distances, `scores` those of all cells, `cwd` and `fgd` the maps of
+    the neck."""
+    weight: float = 1.0
+    temperature: float | None = None
+    """Of `ld` and `cwd`; None is 10 and 1."""
+    region: Literal["positives", "teacher"] = "positives"
+    """Where `ld` compares: at the cells that have a box, or wherever the teacher sees something."""
+
+
+@dataclass(frozen=True)
+class DetectorDistillationConfig:
+    """Learning from another detector."""
+
+    __pydantic_config__ = STRICT
+
+    teacher: Annotated[NetworkDetectorTeacherConfig | AverageDetectorTeacherConfig, Field(discriminator="kind")]
+    compare: tuple[DetectorComparisonConfig, ...]
+    labels: float = 1.0
+    """Factor on the loss of the boxes."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +135,24 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class PasteConfig:
+    """Cut-outs that are pasted, as objects, into pictures without annotations."""
+
+    __pydantic_config__ = STRICT
+
+    images: tuple[Path, ...]
+    """Folders of pictures with transparency."""
+    probability: float = 0.35
+    """That a picture gets any."""
+    most: int = 3
+    """Cut-outs a picture, at most."""
+    sides: tuple[float, float] = (0.12, 0.5)
+    """Smallest and largest side, as a share of the picture's."""
+    first: int | None = None
+    """Use only so many of each folder, in the order of their names."""
+
+
+@dataclass(frozen=True)
 class AugmentationConfig:
     """What happens to a sample before it is learned from."""
 
@@ -93,6 +164,8 @@ class AugmentationConfig:
     """Probability that a sample is made of four pictures."""
     crop: float = 0.6
     """Probability of a random crop."""
+    paste: PasteConfig | None = None
+    """Cut-outs to paste; None pastes none."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +195,29 @@ class DetectorTrainingConfig:
 
     output: Path
     """Folder of checkpoints, log and caches."""
-    teacher: TeacherConfig
     train: tuple[SetConfig, ...]
     evaluation: tuple[EvaluationSetConfig, ...]
     bundle: BundleConfig
-    steps: int
-    """Optimiser steps of the whole run."""
+    teacher: TeacherConfig | None = None
+    """None trains without the official model: every set needs annotations then."""
+    network: str = "picodet_xs"
+    """The detector's name in the registry; with `teacher` it is the teacher's own."""
+    start: Path | None = None
+    """Without `teacher`: weights to start from, a detector's or its backbone's, `.pdparams` or a checkpoint of ours.
+    None starts from scratch."""
+    steps: int | None = None
+    """Optimiser steps of the whole run,"""
+    epochs: float | None = None
+    """or passes over the pictures of all sets."""
     batch_size: int = 16
+    """Pictures a step, for each process."""
     size: int = 320
     """Side of the square input in evaluation, in pixels."""
     seed: int = 0
     assigner: Literal["atss", "task_aligned"] = "task_aligned"
+    """Of PicoHeadV2; the legacy head has SimOTA."""
+    atss_steps: int = 0
+    """So many steps begin with ATSS, whatever `assigner` says."""
     frozen_stages: tuple[str, ...] = ("conv1", "blocks2", "blocks3")
     """Parts of the backbone that keep their weights."""
     freeze_statistics: bool = True
@@ -140,6 +225,15 @@ class DetectorTrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
+    """`cycle` counts passes over the pictures here."""
+    distillation: DetectorDistillationConfig | None = None
+    """Learn from another detector, or from the own average, beside the boxes."""
+    precision: Precision = "float32"
+    """Of activations; bfloat16 and float16 need a GPU."""
+    cache: bool = True
+    """Keep decoded pictures at `size` on the disk; False decodes them anew each time, at their own size."""
+    workers: int = 2
+    """Threads that decode and augment."""
     compile_depthwise: bool = True
     """Train with depthwise convolutions compiled for the CPU; Paddle's own are several times slower there."""
     checkpoint_every: int = 50

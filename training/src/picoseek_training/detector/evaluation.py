@@ -16,7 +16,7 @@ from picoseek_training.evaluation.coco_ap import DetectionMetrics, PictureDetect
 
 
 def evaluate(detect: Detect, data: EvaluationSetConfig, size: int, cache: Path) -> DetectionMetrics:
-    """Measure a detector, class-agnostic, in the pixels of the original pictures.
+    """Measure a detector, class-agnostic, in the pixels of the original pictures; crowd regions are ignored.
 
     Args:
         detect: Detector in evaluation mode.
@@ -31,7 +31,7 @@ def evaluate(detect: Detect, data: EvaluationSetConfig, size: int, cache: Path) 
     found = detect_all(detect, pictures, scale, preprocessor)
     return detection_metrics(
         [
-            PictureDetections(boxes=rows[:, 2:], scores=rows[:, 1], truth=picture.boxes)
+            PictureDetections(rows[:, 2:], rows[:, 1], picture.boxes, picture.ignored)
             for rows, picture in zip(found, annotated, strict=True)
         ]
     )

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import paddle
-from paddle.static import InputSpec as TensorSpec
 from picoseek_bundle.bundle import Bundle, write_bundle
 from picoseek_bundle.manifest import Accuracy, DetectorOutput, InputSpec, Interpolation
 
-import picoseek_training
 from picoseek_training.detector.config import DetectorTrainingConfig
 from picoseek_training.evaluation.coco_ap import DetectionMetrics
+from picoseek_training.export.formats import Deployable
+from picoseek_training.export.program import PROGRAM, WEIGHTS, NetworkInput, write_program
+from picoseek_training.export.stored_weights import Precision
+from picoseek_training.networks.picodet.config import PicoDetConfig
 from picoseek_training.networks.picodet.detector import PicoDet
 
-PROGRAM, WEIGHTS, MODEL_CARD = "detector.json", "detector.pdiparams", "MODEL_CARD.md"
-NETWORK = "PicoDet: PP-LCNet x0.35, LC-PAN 96, PicoHeadV2"
+MODEL_CARD = "MODEL_CARD.md"
+_NECKS = {"lc_pan": "LC-PAN", "csp_pan": "CSP-PAN"}
+_HEADS = {"v2": "PicoHeadV2", "legacy": "PicoHead"}
+
+
+def network_description(config: PicoDetConfig) -> str:
+    """Return the architecture in words."""
+    parts = (
+        f"PP-LCNet x{config.backbone_scale:g}",
+        f"{_NECKS[config.neck]} {config.channels}",
+        _HEADS[config.head],
+    )
+    return f"PicoDet: {', '.join(parts)}"
 
 
 def input_spec(size: int) -> InputSpec:
@@ -27,55 +40,52 @@ def input_spec(size: int) -> InputSpec:
     return InputSpec(width=size, height=size, interpolation=Interpolation.BICUBIC)
 
 
-def export_inference(detector: PicoDet, size: int, folder: Path) -> tuple[Path, Path]:
-    """Write Paddle inference files with suppression inside the graph and a dynamic batch.
-
-    Inputs: `image` [N, 3, size, size], `scale_factor` [N, 2]. Outputs: rows [M, 6], counts [N].
-
-    Returns:
-        The program and the weights file, in `folder`.
-    """
-    detector.eval()
-    # The forward passes have no control flow on tensors: tracing suffices, and Paddle's rewriting of source code
-    # does not understand zip(strict=True).
-    paddle.jit.ignore_module([picoseek_training])
-    program = paddle.jit.to_static(
-        detector,
-        input_spec=[
-            TensorSpec([None, 3, size, size], "float32", "image"),
-            TensorSpec([None, 2], "float32", "scale_factor"),
-        ],
-        full_graph=True,
-    )
-    paddle.jit.save(program, str(folder / Path(PROGRAM).stem))
-    return folder / PROGRAM, folder / WEIGHTS
+def detector_inputs(spec: InputSpec) -> tuple[NetworkInput, ...]:
+    """Return what a detector takes: `image` [N, 3, height, width] and `scale_factor` [N, 2], with a dynamic batch."""
+    return NetworkInput("image", (None, 3, spec.height, spec.width)), NetworkInput("scale_factor", (None, 2))
 
 
-def export_bundle(detector: PicoDet, size: int, model_card: Path, target: Path, **fields: Any) -> Bundle:
-    """Write the detector as a bundle.
+def detector_deployable(detector: PicoDet, spec: InputSpec) -> Deployable:
+    """Return a trained detector as what can be written in any format."""
+    state = {name: value.numpy() for name, value in detector.state_dict().items()}
+    return Deployable(partial(PicoDet, detector.config), state, detector_inputs(spec), ("boxes", "counts"))
+
+
+def export_bundle(
+    detector: PicoDet,
+    spec: InputSpec,
+    model_card: Path,
+    target: Path,
+    precision: Precision = Precision.FLOAT32,
+    labels: Sequence[str] = ("foreground",),
+    **fields: Any,
+) -> Bundle:
+    """Write the detector as a bundle, with suppression inside the graph.
 
     Args:
         detector: Trained network.
-        size: Side of its square input in pixels.
+        spec: How it wants its pictures.
         model_card: Markdown file to ship with it.
         target: Folder of the bundle; replaced when it exists.
+        precision: How its weights are stored.
+        labels: Names of its classes in their order.
         fields: The remaining manifest fields, such as name, version, licence and accuracy.
 
     Raises:
         BundleError: The manifest would not be valid.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        program, weights = export_inference(detector, size, Path(scratch))
+        program, weights = write_program(detector, detector_inputs(spec), Path(scratch), precision)
         return write_bundle(
             target,
             {PROGRAM: program, WEIGHTS: weights, MODEL_CARD: model_card},
             task="detection",
             program=PROGRAM,
             weights=WEIGHTS,
-            input=input_spec(size),
+            input=spec,
             scale_factor_input="scale_factor",
-            output=DetectorOutput(),
-            **fields,
+            output=DetectorOutput(labels=tuple(labels)),
+            **{"network": network_description(detector.config), **fields},
         )
 
 
@@ -85,6 +95,7 @@ def export_trained(
     measured: Mapping[str, DetectionMetrics],
     recipe: str,
     target: Path,
+    precision: Precision = Precision.FLOAT32,
 ) -> Bundle:
     """Write the bundle that a recipe describes, with its measured figures in manifest and model card.
 
@@ -94,11 +105,14 @@ def export_trained(
         measured: Figures by the name of the set.
         recipe: The command that trained it.
         target: Folder of the bundle; replaced when it exists.
+        precision: How its weights are stored.
 
     Raises:
         BundleError: The manifest would not be valid.
-        FileNotFoundError: The model card is missing.
+        FileNotFoundError: The model card is missing; the message names its key.
     """
+    if not config.bundle.model_card.is_file():
+        raise FileNotFoundError(f"bundle.model_card: {config.bundle.model_card} does not exist")
     text = config.bundle.model_card.read_text(encoding="utf-8")
     accuracy = tuple(
         Accuracy(data=data, metric=name, value=round(value, 4))
@@ -110,12 +124,12 @@ def export_trained(
         card.write_text(text.replace("{measurements}", _table(measured)), encoding="utf-8")
         return export_bundle(
             detector,
-            config.size,
+            input_spec(config.size),
             card,
             target,
+            precision,
             name=config.bundle.name,
             version=config.bundle.version,
-            network=NETWORK,
             license=config.bundle.license,
             description=config.bundle.description,
             trained_on=config.bundle.trained_on,

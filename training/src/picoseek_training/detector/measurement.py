@@ -7,10 +7,10 @@ from pathlib import Path
 from picoseek_training.detector.config import DetectorTrainingConfig
 from picoseek_training.detector.evaluation import evaluate
 from picoseek_training.detector.preparation import START
-from picoseek_training.detector.training import LAST
 from picoseek_training.detector.weights import load_averaged
 from picoseek_training.evaluation.coco_ap import DetectionMetrics
 from picoseek_training.networks.picodet import PicoDet
+from picoseek_training.run.folder import LAST
 
 
 def trained_detector(config: DetectorTrainingConfig, checkpoint: Path | None = None) -> PicoDet:
@@ -19,7 +19,9 @@ def trained_detector(config: DetectorTrainingConfig, checkpoint: Path | None = N
     Raises:
         FileNotFoundError: There is no such checkpoint.
     """
-    return load_averaged(checkpoint or config.output / LAST, config.output / START, config.bundle.start_share)
+    return load_averaged(
+        checkpoint or config.output / LAST, config.output / START, config.bundle.start_share, config.network
+    )
 
 
 def measure(config: DetectorTrainingConfig, detector: PicoDet) -> dict[str, DetectionMetrics]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +14,22 @@ from picoseek_bundle.preprocess import Preprocessor
 from picoseek_training.data.coco import AnnotatedPicture, read_coco
 from picoseek_training.data.detection_augmentation import DetectionSample
 from picoseek_training.data.picture_cache import cached_pictures
-from picoseek_training.detector.config import SetConfig, TeacherConfig
-from picoseek_training.detector.targets import PictureTargets, annotated_targets, pseudo_targets
+from picoseek_training.data.picture_file import read_picture
+from picoseek_training.detector.config import SetConfig
+from picoseek_training.detector.targets import PictureTargets, no_targets
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 @dataclass(frozen=True)
 class RawSet:
-    """A training set before the teacher has looked at it."""
+    """A training set as it was read."""
 
     config: SetConfig
     annotated: list[AnnotatedPicture] | None
     """Annotations, or None for a set without."""
-    pictures: NDArray[np.uint8]
-    """[N, size, size, 3] BGR."""
+    pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+    """N pictures [height, width, 3] BGR; kept ones are [size, size, 3]."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class TrainingSet:
 
     name: str
     share: float
-    pictures: NDArray[np.uint8]
-    """[N, size, size, 3] BGR."""
+    pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+    """N pictures [height, width, 3] BGR; kept ones are [size, size, 3]."""
     targets: list[PictureTargets]
+    annotated: bool = True
+    """Whether the targets say everything that is in the pictures."""
 
     def sample(self, index: int) -> DetectionSample:
         """The picture and its boxes."""
@@ -45,13 +50,32 @@ class TrainingSet:
         return DetectionSample(np.asarray(self.pictures[index]), target.boxes, target.ignored)
 
 
-def read_set(config: SetConfig, preprocessor: Preprocessor, cache: Path) -> RawSet:
-    """Read a set's pictures and annotations.
+class PictureFiles(Sequence[NDArray[np.uint8]]):
+    """Pictures that are decoded anew whenever they are asked for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a picture [height, width, 3] BGR."""
+        return read_picture(self._paths[index])
+
+
+def read_set(config: SetConfig, preprocessor: Preprocessor, cache: Path | None) -> RawSet:
+    """Read a set's pictures and annotations; without a cache, pictures are decoded when they are used.
 
     Raises:
         FileNotFoundError: The annotation file or a picture is missing, or the folder holds no picture.
     """
     if config.annotations is not None:
+        if not config.annotations.is_file():
+            raise FileNotFoundError(
+                f"set {config.name}: {config.annotations} does not exist; `picoseek-train convert` writes such files "
+                "from public sets, and docs/training.md says what yours must look like"
+            )
         annotated = read_coco(config.annotations, config.images)
         paths = [picture.path for picture in annotated]
     else:
@@ -62,29 +86,28 @@ def read_set(config: SetConfig, preprocessor: Preprocessor, cache: Path) -> RawS
         if config.pictures is not None and config.pictures < len(paths):
             chosen = np.linspace(0, len(paths) - 1, config.pictures).astype(int)
             paths = [paths[index] for index in chosen]
-    return RawSet(config, annotated, cached_pictures(paths, preprocessor, cache))
+    lost = next((path for path in paths if not path.is_file()), None)
+    if lost is not None:
+        raise FileNotFoundError(
+            f"set {config.name}: {lost} does not exist; `picoseek-train check-data` finds all of them"
+        )
+    return RawSet(
+        config, annotated, PictureFiles(paths) if cache is None else cached_pictures(paths, preprocessor, cache)
+    )
 
 
-def add_targets(
-    raw: RawSet, teacher_rows: list[NDArray[np.float32]], config: TeacherConfig, preprocessor: Preprocessor
-) -> TrainingSet:
-    """Make the targets of a set; boxes become input pixels.
-
-    Args:
-        raw: Set without targets.
-        teacher_rows: [m, 6] class, score and box in input pixels that the teacher found in each picture.
-        config: Scores that count.
-        preprocessor: Gives the input size.
-    """
-    _, height, width = preprocessor.shape
+def training_set(raw: RawSet) -> TrainingSet:
+    """Make the targets of a set, in the pixels of its pictures as they are."""
     if raw.annotated is None:
-        targets = [pseudo_targets(rows, config) for rows in teacher_rows]
+        targets = [no_targets() for _ in raw.pictures]
+    elif isinstance(raw.pictures, PictureFiles):
+        targets = [PictureTargets(picture.boxes, picture.ignored) for picture in raw.annotated]
     else:
         targets = [
-            annotated_targets(*_scaled(picture, width, height), rows, config)
-            for picture, rows in zip(raw.annotated, teacher_rows, strict=True)
+            PictureTargets(*_scaled(picture, kept.shape[1], kept.shape[0]))
+            for picture, kept in zip(raw.annotated, raw.pictures, strict=True)
         ]
-    return TrainingSet(raw.config.name, raw.config.share, raw.pictures, targets)
+    return TrainingSet(raw.config.name, raw.config.share, raw.pictures, targets, raw.annotated is not None)
 
 
 def _scaled(picture: AnnotatedPicture, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

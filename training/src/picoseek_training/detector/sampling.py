@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from picoseek_bundle.preprocess import Preprocessor
 
 from picoseek_training.assigners.assignment import PaddedTruth
+from picoseek_training.data.cut_outs import paste, read_cut_outs
 from picoseek_training.data.detection_augmentation import (
     INTERPOLATIONS,
     DetectionSample,
@@ -22,6 +24,7 @@ from picoseek_training.data.detection_augmentation import (
 from picoseek_training.detector.config import AugmentationConfig
 from picoseek_training.detector.export import input_spec
 from picoseek_training.detector.pool import TrainingSet
+from picoseek_training.parallel.processes import ONE_PROCESS, Processes
 
 SMALLEST_SIDE = 4.0
 """Objects narrower than this many input pixels are ignored, not learned."""
@@ -36,52 +39,103 @@ class Batch:
     truth: PaddedTruth
     ignored: list[NDArray[np.float32]]
     """[m, 4] ignored regions of each picture, in input pixels."""
+    names: tuple[str, ...]
+    """Set and number of each picture; of a mosaic, of its first."""
+    annotated: NDArray[np.bool_]
+    """[N] whether everything in the picture is annotated."""
+
+    @property
+    def boxes(self) -> list[NDArray[np.float32]]:
+        """[n, 4] objects of each picture, in input pixels."""
+        return [boxes[valid] for boxes, valid in zip(self.truth.boxes, self.truth.valid, strict=True)]
 
 
 class BatchSampler:
-    """Draws batches from several sets in the shares that these ask for."""
+    """Draws batches from several sets in the shares that these ask for.
+
+    A mosaic is of annotated pictures or of others. The n-th picture of a step is the same however many processes share
+    the step.
+    """
 
     def __init__(
-        self, sets: Sequence[TrainingSet], augmentation: AugmentationConfig, batch_size: int, seed: int
+        self,
+        sets: Sequence[TrainingSet],
+        augmentation: AugmentationConfig,
+        batch_size: int,
+        seed: int,
+        processes: Processes = ONE_PROCESS,
+        workers: int = 2,
     ) -> None:
-        shares = np.array([data.share for data in sets])
-        self._sets = sets
-        self._shares = shares / shares.sum()
+        """Take the data.
+
+        Args:
+            sets: With their targets.
+            augmentation: What happens to a sample.
+            batch_size: Samples a step, for each process.
+            seed: Of all batches.
+            processes: Those that share a step.
+            workers: Threads that make samples.
+        """
+        self._sets = {kind: [data for data in sets if data.annotated is kind] for kind in (True, False)}
+        self._annotated_share = _share(self._sets[True]) / _share(sets)
         self._augmentation = augmentation
-        self._batch_size = batch_size
+        pasted = augmentation.paste
+        self._cut_outs = [] if pasted is None else read_cut_outs(pasted.images, pasted.first)
+        self._own = range(processes.count * batch_size)[processes.part(batch_size)]
+        self._pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="samples")
         self._seed = seed
         self._preprocessors = {size: Preprocessor(input_spec(size)) for size in augmentation.sizes}
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step."""
+        """Return this process's part of the batch of a step."""
         rng = np.random.default_rng([self._seed, step])
         size = int(rng.choice(self._augmentation.sizes))
         interpolation = int(rng.choice(INTERPOLATIONS))
-        samples = [self._sample(size, interpolation, rng) for _ in range(self._batch_size)]
+
+        def make(number: int) -> tuple[DetectionSample, str, bool]:
+            return self._sample(size, interpolation, np.random.default_rng([self._seed, step, number]))
+
+        drawn = list(self._pool.map(make, self._own))
+        samples = [sample for sample, _, _ in drawn]
         preprocess = self._preprocessors[size]
         return Batch(
             np.stack([preprocess(sample.picture) for sample in samples]),
             _pad([sample.boxes for sample in samples]),
             [sample.ignored for sample in samples],
+            tuple(name for _, name, _ in drawn),
+            np.array([annotated for _, _, annotated in drawn]),
         )
 
-    def _sample(self, size: int, interpolation: int, rng: np.random.Generator) -> DetectionSample:
+    def _sample(self, size: int, interpolation: int, rng: np.random.Generator) -> tuple[DetectionSample, str, bool]:
+        annotated = bool(rng.random() < self._annotated_share)
         if rng.random() < self._augmentation.mosaic:
-            sample = mosaic([random_flip(self._draw(rng), rng) for _ in range(4)], size, rng)
+            drawn = [self._draw(annotated, rng) for _ in range(4)]
+            name = drawn[0][1]
+            sample = mosaic([random_flip(each, rng) for each, _ in drawn], size, rng)
         else:
-            sample = self._draw(rng)
+            sample, name = self._draw(annotated, rng)
             if rng.random() < self._augmentation.crop:
                 sample = random_crop(sample, rng)
             sample = random_flip(sample, rng)
-        sample = random_colour(resize(sample, size, size, interpolation), rng)
+        sample = resize(sample, size, size, interpolation)
+        pasted = self._augmentation.paste
+        if pasted is not None and not annotated and rng.random() < pasted.probability:
+            sample = paste(sample, self._cut_outs, pasted.most, pasted.sides, rng)
+        sample = random_colour(sample, rng)
         large = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(axis=1, initial=np.inf) >= SMALLEST_SIDE
-        return DetectionSample(
-            sample.picture, sample.boxes[large], np.concatenate([sample.ignored, sample.boxes[~large]])
-        )
+        small_ignored = np.concatenate([sample.ignored, sample.boxes[~large]])
+        return DetectionSample(sample.picture, sample.boxes[large], small_ignored), name, annotated
 
-    def _draw(self, rng: np.random.Generator) -> DetectionSample:
-        data = self._sets[int(rng.choice(len(self._sets), p=self._shares))]
-        return data.sample(int(rng.integers(len(data.targets))))
+    def _draw(self, annotated: bool, rng: np.random.Generator) -> tuple[DetectionSample, str]:
+        sets = self._sets[annotated]
+        shares = np.array([data.share for data in sets])
+        data = sets[int(rng.choice(len(sets), p=shares / shares.sum()))]
+        number = int(rng.integers(len(data.targets)))
+        return data.sample(number), f"{data.name}/{number}"
+
+
+def _share(sets: Sequence[TrainingSet]) -> float:
+    return sum(data.share for data in sets)
 
 
 def ignored_cells(ignored: Sequence[NDArray[np.float32]], points: NDArray[np.float32]) -> NDArray[np.bool_]:

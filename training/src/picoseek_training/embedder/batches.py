@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.data.normalisation import normalised
 from picoseek_training.data.views import ViewConfig, draw_view, render_view
 from picoseek_training.distillation.teacher_features import view_seed
 
-MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
-STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+_WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Batch:
     """[N, dimension] at unit norm."""
     classes: NDArray[np.int64]
     """[N], -1 without a label."""
+    rows: NDArray[np.int64]
+    """[N] numbers of the pictures, counted through all sets."""
 
 
 class ViewSampler:
@@ -52,19 +54,19 @@ class ViewSampler:
         self._config = config
         self._seed = seed
 
-    def batch(self, step: int, size: int, side: int) -> Batch:
-        """Return the batch of a step at an input size in pixels."""
+    def batch(self, step: int, size: int, side: int, part: slice = _WHOLE) -> Batch:
+        """Return the batch of a step, or a part of its `size` views, at an input size in pixels."""
         rng = np.random.default_rng((self._seed, step))
         views = rng.integers(len(self._targets), size=size)
         rows = rng.integers(len(self._pictures), size=size)
+        views, rows = views[part], rows[part]
         rendered = [
             render_view(self._pictures[row], draw_view(self._config, view_seed(self._seed, int(row), int(view))), side)
             for view, row in zip(views, rows, strict=True)
         ]
-        return Batch(normalised(np.stack(rendered)), self._targets[views, rows].astype(np.float32), self._classes[rows])
-
-
-def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return pictures [N, S, S, 3] RGB as network inputs [N, 3, S, S] (ImageNet's mean and deviation)."""
-    scaled = (pictures.astype(np.float32) / np.float32(255) - MEAN) / STD
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        return Batch(
+            normalised(np.stack(rendered)),
+            self._targets[views, rows].astype(np.float32),
+            self._classes[rows],
+            rows,
+        )

@@ -11,6 +11,10 @@ from picoseek_training.data.views import ViewConfig
 from picoseek_training.distillation.linear_neck import LinearNeckConfig
 from picoseek_training.distillation.teacher_features import TeacherConfig
 from picoseek_training.optimization.ema import EmaConfig
+from picoseek_training.optimization.update import Precision
+
+STORED_SIDE = 224
+"""Side at which decoded pictures are kept; views of any size are rendered from them."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class PhaseConfig:
     rate: float
     """Peak of the learning rate: linear warm-up, then half a cosine."""
     batch_size: int = 32
+    """Pictures a step, for each process."""
     warmup_steps: int = 100
 
 
@@ -95,6 +100,8 @@ class EmbedderTrainingConfig:
     """Training sets by name, see picoseek_training.data.retrieval_sets."""
     phases: tuple[PhaseConfig, ...]
     """One after the other; the optimiser starts anew with each."""
+    method: Literal["teacher_features"] = "teacher_features"
+    """Tells this kind of recipe from the embedder's other one, `recognition`."""
     views: int = 4
     """Fixed views of every picture, whose teacher features are stored."""
     view: ViewConfig = field(default_factory=ViewConfig)
@@ -110,6 +117,10 @@ class EmbedderTrainingConfig:
     clip_norm: float = 5.0
     """Largest norm of the whole gradient."""
     ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.998))
+    precision: Precision = "float32"
+    """Of activations; bfloat16 and float16 need a GPU."""
+    frozen_statistics: bool = False
+    """BatchNorm normalises with its stored statistics while training, too."""
     seed: int = 1
     evaluation: tuple[str, ...] = ("grocery_train_to_val", "emoji_google_to_twitter")
     """Tasks to measure while training, see picoseek_training.data.retrieval_sets."""

@@ -6,18 +6,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import paddle
 from paddle import nn
-from paddle.static import InputSpec as TensorSpec
 from picoseek_bundle import Bundle, InputSpec, write_bundle
 
-import picoseek_training
-from picoseek_training.networks.reparameterisation import re_parameterize
+from picoseek_training.export.program import PROGRAM, WEIGHTS, NetworkInput, write_program
+from picoseek_training.export.stored_weights import Precision
 
-PROGRAM, WEIGHTS, MODEL_CARD = "embedder.json", "embedder.pdiparams", "MODEL_CARD.md"
+MODEL_CARD = "MODEL_CARD.md"
 
 
-def export_inference(embedder: nn.Layer, input_spec: InputSpec, folder: Path) -> tuple[Path, Path]:
+def embedder_inputs(input_spec: InputSpec) -> tuple[NetworkInput, ...]:
+    """Return what an embedder takes: `image` [N, 3, height, width] with a dynamic batch."""
+    return (NetworkInput("image", (None, 3, input_spec.height, input_spec.width)),)
+
+
+def export_inference(
+    embedder: nn.Layer, input_spec: InputSpec, folder: Path, precision: Precision = Precision.FLOAT32
+) -> tuple[Path, Path]:
     """Write Paddle inference files with a dynamic batch: `image` [N, 3, height, width] to [N, dimension].
 
     Parallel branches of the network are fused first, in place.
@@ -25,18 +30,17 @@ def export_inference(embedder: nn.Layer, input_spec: InputSpec, folder: Path) ->
     Returns:
         The program and the weights file, in `folder`.
     """
-    embedder.eval()
-    re_parameterize(embedder)
-    # Tracing suffices: the forward pass has no control flow on tensors.
-    paddle.jit.ignore_module([picoseek_training])
-    image = TensorSpec([None, 3, input_spec.height, input_spec.width], "float32", "image")
-    program = paddle.jit.to_static(embedder, input_spec=[image], full_graph=True)
-    paddle.jit.save(program, str(folder / Path(PROGRAM).stem))
-    return folder / PROGRAM, folder / WEIGHTS
+    return write_program(embedder, embedder_inputs(input_spec), folder, precision)
 
 
 def export_bundle(
-    embedder: nn.Layer, input_spec: InputSpec, dimension: int, model_card: Path, target: Path, **fields: Any
+    embedder: nn.Layer,
+    input_spec: InputSpec,
+    dimension: int,
+    model_card: Path,
+    target: Path,
+    precision: Precision = Precision.FLOAT32,
+    **fields: Any,
 ) -> Bundle:
     """Write an embedder as a bundle.
 
@@ -47,13 +51,14 @@ def export_bundle(
         dimension: components of the embedding.
         model_card: Markdown file to ship with it.
         target: folder of the bundle; replaced when it exists.
+        precision: how its weights are stored.
         fields: the remaining manifest fields, such as name, version, licence and accuracy.
 
     Raises:
         BundleError: the manifest would not be valid.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        program, weights = export_inference(embedder, input_spec, Path(scratch))
+        program, weights = export_inference(embedder, input_spec, Path(scratch), precision)
         return write_bundle(
             target,
             {PROGRAM: program, WEIGHTS: weights, MODEL_CARD: model_card},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from picoseek_training.embedder.batches import MEAN, STD
+from picoseek_training.data.normalisation import MEAN, STD
 from picoseek_training.embedder.config import StartConfig
 from picoseek_training.embedder.separable_start import SeparableSource, start_from_separable
 from picoseek_training.embedder.student import Embedder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from picoseek_training import checkpoint
 from picoseek_training.data.classes import ClassTable
 from picoseek_training.distillation.linear_neck import LinearNeck, LinearNeckConfig, learn_linear_neck
 from picoseek_training.evaluation.retrieval import unit_rows
+from picoseek_training.run.fingerprint import fingerprint
 
 Matrix = NDArray[np.float32]
 
 _RAW_COMPONENTS = 256
 _LEAST_SAMPLE = 8192
 _FILE = "teacher-neck.ckpt"
+_KEY_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,31 @@ def learn_teacher_space(
     folder: Path,
     progress: Callable[[int, int], None],
 ) -> TeacherSpace:
-    """Do what `fit_teacher_space` does and keep the result in `folder`, or read the one that is there."""
+    """Do what `fit_teacher_space` does and keep the result in `folder`, or read it if it was made of the same."""
     file = folder / _FILE
-    if not file.exists():
+    key = _key(features, classes, dimension, neck_config, raw_weight)
+    content = checkpoint.load(file) if file.exists() else {}
+    if content.get("key") != key:
         space = fit_teacher_space(features, classes, dimension, neck_config, raw_weight, progress)
-        checkpoint.save(
-            {
-                "weight": space.neck.weight,
-                "bias": space.neck.bias,
-                "mean": space.mean,
-                "raw": space.raw,
-                "projection": space.projection,
-            },
-            file,
-        )
-    content = checkpoint.load(file)
+        content = {
+            "key": key,
+            "weight": space.neck.weight,
+            "bias": space.neck.bias,
+            "mean": space.mean,
+            "raw": space.raw,
+            "projection": space.projection,
+        }
+        checkpoint.save(content, file)
     neck = LinearNeck(content["weight"], content["bias"])
     return TeacherSpace(neck, content["mean"], content["raw"], content["projection"], raw_weight)
+
+
+def _key(
+    features: NDArray[np.float16], classes: ClassTable, dimension: int, neck_config: LinearNeckConfig, raw_weight: float
+) -> str:
+    some = np.ascontiguousarray(features[:, :: max(1, features.shape[1] // _KEY_ROWS)])
+    arrays = [hashlib.sha256(each.tobytes()).hexdigest() for each in (some, classes.classes, classes.class_domains)]
+    return fingerprint(*arrays, list(features.shape), dimension, neck_config, raw_weight)
 
 
 def _joined(

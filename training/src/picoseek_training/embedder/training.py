@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from picoseek_training import checkpoint
 from picoseek_training.acceleration.depthwise import compile_depthwise
 from picoseek_training.data.classes import ClassTable, number_classes
 from picoseek_training.data.example_store import stored_examples
-from picoseek_training.data.retrieval_sets import Example, RetrievalTask, retrieval_tasks, training_examples
+from picoseek_training.data.normalisation import normalised
+from picoseek_training.data.retrieval_sets import retrieval_tasks, training_examples
 from picoseek_training.data.views import draw_view, render_view
 from picoseek_training.distillation.teacher_features import joined_teacher_features, view_seed
-from picoseek_training.embedder.batches import Batch, ViewSampler, normalised
-from picoseek_training.embedder.config import EmbedderTrainingConfig, PhaseConfig
+from picoseek_training.embedder.batches import Batch, ViewSampler
+from picoseek_training.embedder.config import STORED_SIDE, EmbedderTrainingConfig, PhaseConfig
 from picoseek_training.embedder.separable_start import fit_tail
 from picoseek_training.embedder.start import start_student
 from picoseek_training.embedder.student import Embedder
 from picoseek_training.embedder.targets import learn_teacher_space
 from picoseek_training.embedder.whitening import pooled_features
-from picoseek_training.evaluation.retrieval import score_retrieval, unit_rows
+from picoseek_training.evaluation.embedding import score_task
+from picoseek_training.evaluation.retrieval import unit_rows
 from picoseek_training.losses.domain_classification import DomainCrossEntropy
 from picoseek_training.networks.recognition import CosineHead
 from picoseek_training.optimization.ema import ModelEma
 from picoseek_training.optimization.optimizer_state import read_optimizer_state, write_optimizer_state
 from picoseek_training.optimization.schedules import DetectionCosine
+from picoseek_training.optimization.update import Update
+from picoseek_training.parallel.processes import Processes, launched_processes
+from picoseek_training.run.folder import RunFolder
+from picoseek_training.run.prefetch import prefetched
 
-LAST, LOG = "last.ckpt", "log.jsonl"
-STORED_SIDE = 224
 _TAIL_VIEWS = 3072
 # Steps from which calibration takes its views, beyond those of any training.
 _CALIBRATION_STEPS = 1 << 40
-_EVALUATION_BATCH = 32
+_BATCH = 32
+_REPORT_EVERY_S = 5.0
 
 State = dict[str, NDArray[np.float32]]
 
@@ -52,29 +52,40 @@ class EmbedderTraining:
 
     Raises:
         FileNotFoundError: A data set, the teacher or the start is missing.
-        ValueError: A set or task is unknown.
+        ValueError: A set or task is unknown, or the folder holds a run of another recipe; the message names the key.
     """
 
-    def __init__(self, config: EmbedderTrainingConfig) -> None:
+    def __init__(self, config: EmbedderTrainingConfig, processes: Processes | None = None) -> None:
         self.config = config
-        config.output.mkdir(parents=True, exist_ok=True)
+        self.processes = launched_processes() if processes is None else processes
+        _check(config)
+        self._folder = RunFolder(config.output, self.processes.primary)
+        self._folder.open(config, (f"phases.{len(config.phases) - 1}.steps",), may_grow=("phases.*",))
+        self._update = Update(config.precision, self.processes)
         paddle.seed(config.seed)
         self._tasks = retrieval_tasks(config.data, config.evaluation)
         examples = training_examples(config.data, config.sets)
-        pictures = stored_examples(examples, STORED_SIDE, config.cache)
         classes = number_classes(examples)
-        features = joined_teacher_features(
-            config.teachers, pictures, config.view, config.seed, config.views, config.cache, self._progress("teacher")
-        )
-        space = learn_teacher_space(
-            features,
-            classes,
-            config.student.dimension,
-            config.neck,
-            config.raw_weight,
-            config.output,
-            self._progress("neck"),
-        )
+        with self.processes.primary_first():
+            pictures = stored_examples(examples, STORED_SIDE, config.cache)
+            features = joined_teacher_features(
+                config.teachers,
+                pictures,
+                config.view,
+                config.seed,
+                config.views,
+                config.cache,
+                self._progress("teacher"),
+            )
+            space = learn_teacher_space(
+                features,
+                classes,
+                config.student.dimension,
+                config.neck,
+                config.raw_weight,
+                config.output,
+                self._progress("neck"),
+            )
         targets = np.stack([space(view).astype(np.float16) for view in features])
         self._class_means = _class_means(targets, classes)
         self._sampler = ViewSampler(pictures, targets, classes.classes, config.view, config.seed)
@@ -89,72 +100,76 @@ class EmbedderTraining:
         self._ema = ModelEma(config.ema)
         self._phase = self._step = 0
         self._optimizer = self._new_optimizer()
-        if (config.output / LAST).exists():
-            self._resume(checkpoint.load(config.output / LAST))
+        last = self._folder.last()
+        if last is not None:
+            self._resume(last)
         else:
             self._start()
+            self.processes.same_start([self.embedder, self._head])
 
     def run(self) -> None:
         """Train through the remaining phases.
 
         Raises:
-            FloatingPointError: The loss is not finite; the last checkpoint is kept.
+            FloatingPointError: The loss or a gradient is not finite; the last checkpoint is kept.
         """
-        while self._phase < len(self.config.phases):
-            self._run_phase(self.config.phases[self._phase])
-            self._phase, self._step = self._phase + 1, 0
-            self._optimizer = self._new_optimizer()
+        phases = self.config.phases
+        if self._phase == len(phases) - 1 and self._step >= phases[-1].steps:
+            self._folder.log({"complete": sum(phase.steps for phase in phases)})
+            return
+        while True:
+            if self._step >= phases[self._phase].steps:
+                if self._phase == len(phases) - 1:
+                    return
+                self._phase, self._step = self._phase + 1, 0
+                self._optimizer = self._new_optimizer()
+            self._run_phase(phases[self._phase])
             self._save()
 
     def _run_phase(self, phase: PhaseConfig) -> None:
         schedule = DetectionCosine(phase.rate, phase.warmup_steps, phase.steps)
+        offset = sum(earlier.steps for earlier in self.config.phases[: self._phase])
         started, seen = time.monotonic(), 0
-        for batch in self._prefetched(phase):
+
+        def make(step: int) -> Batch:
+            whole = phase.batch_size * self.processes.count
+            return self._sampler.batch(offset + step, whole, phase.side, self.processes.part(phase.batch_size))
+
+        for batch in prefetched(make, self._step, phase.steps):
             entry = self._train_step(batch, schedule(self._step))
-            seen += phase.batch_size
+            seen += phase.batch_size * self.processes.count
             self._step += 1
             last = self._step == phase.steps
             if self._step % 25 == 0:
-                self._log({**entry, "samples_per_second": seen / (time.monotonic() - started)})
-            if self._step % self.config.checkpoint_every == 0:
+                self._folder.log({**entry, "samples_per_second": seen / (time.monotonic() - started)})
+            if not last and self._step % self.config.checkpoint_every == 0:
                 self._save()
             if last or self._step % self.config.evaluate_every == 0:
                 self._evaluate(phase.side)
                 started, seen = time.monotonic(), 0
 
-    def _prefetched(self, phase: PhaseConfig) -> Iterator[Batch]:
-        """Batches from the current step on, each made while the one before it is learned."""
-        offset = sum(earlier.steps for earlier in self.config.phases[: self._phase])
-        with ThreadPoolExecutor(1) as pool:
-
-            def order(step: int) -> Any:
-                return pool.submit(self._sampler.batch, offset + step, phase.batch_size, phase.side)
-
-            coming = order(self._step)
-            for step in range(self._step, phase.steps):
-                batch: Batch = coming.result()
-                if step + 1 < phase.steps:
-                    coming = order(step + 1)
-                yield batch
-
     def _train_step(self, batch: Batch, rate: float) -> dict[str, Any]:
         weights = self.config.loss
-        self.embedder.train()
-        for layer in self._frozen:
-            layer.eval()
-        self._optimizer.set_lr(rate)
-        features = self.embedder(paddle.to_tensor(batch.images))
-        unit, target = F.normalize(features), paddle.to_tensor(batch.targets)
+        self._set_training_mode()
+        with self._update.mixed_precision():
+            features = self.embedder(paddle.to_tensor(batch.images))
+        # Every process computes the loss of the whole batch: its structure has no parts.
+        features = self.processes.gathered(features.astype("float32"))
+        target = self.processes.gathered(paddle.to_tensor(batch.targets))
+        classes = self.processes.gathered(paddle.to_tensor(batch.classes))
+        unit = F.normalize(features)
         away = 1.0 - (unit * target).sum(axis=1).mean()
         structure = _cosines(unit).subtract(_cosines(target)).square().mean()
         logits = self._head(features) * weights.label_scale
-        labels = self._classification(logits, paddle.to_tensor(batch.classes))
+        labels = self._classification(logits, classes)
         total = weights.target * away + weights.structure * structure + weights.labels * labels
-        if not math.isfinite(total.item()):
-            raise FloatingPointError(f"the loss is {total.item()} at step {self._step}; lower the phase's rate")
-        total.backward()
-        self._optimizer.step()
-        self._optimizer.clear_grad()
+        self._update(
+            total,
+            self._optimizer,
+            self._parameters,
+            rate,
+            lambda: f"step {self._step} of phase {self._phase}, pictures {_some(batch.rows)} of the sets",
+        )
         self._ema.update(state_of(self.embedder))
         return {
             "phase": self._phase,
@@ -164,6 +179,15 @@ class EmbedderTraining:
             "labels": labels.item(),
             "rate": rate,
         }
+
+    def _set_training_mode(self) -> None:
+        self.embedder.train()
+        for layer in self._frozen:
+            layer.eval()
+        if self.config.frozen_statistics:
+            for layer in self.embedder.sublayers():
+                if isinstance(layer, nn.BatchNorm1D | nn.BatchNorm2D):
+                    layer.eval()
 
     @property
     def _parameters(self) -> list[Tensor]:
@@ -184,8 +208,8 @@ class EmbedderTraining:
         views = self._sampler.batch(_CALIBRATION_STEPS, self.config.start.pictures, side)
         start_student(plain, self.config.student.scale, self.config.start, views.images)
         pooled, targets = [], []
-        for index in range(1, 1 + _TAIL_VIEWS // _EVALUATION_BATCH):
-            batch = self._sampler.batch(_CALIBRATION_STEPS + index, _EVALUATION_BATCH, side)
+        for index in range(1, 1 + _TAIL_VIEWS // _BATCH):
+            batch = self._sampler.batch(_CALIBRATION_STEPS + index, _BATCH, side)
             pooled.append(pooled_features(plain, batch.images))
             targets.append(batch.targets)
         fit_tail(plain, np.concatenate(pooled).astype(np.float64), np.concatenate(targets).astype(np.float64))
@@ -198,7 +222,7 @@ class EmbedderTraining:
         return [backbone.stem, *list(backbone.stages.children())[:count]] if count else []
 
     def _save(self) -> None:
-        checkpoint.save(
+        self._folder.save(
             {
                 "phase": self._phase,
                 "step": self._step,
@@ -207,35 +231,68 @@ class EmbedderTraining:
                 "averaged": self._ema.averaged(),
                 "optimizer": read_optimizer_state(self._optimizer, self._parameters),
                 "ema": self._ema.state_dict(),
-            },
-            self.config.output / LAST,
+                "update": self._update.state_dict(),
+            }
         )
 
     def _resume(self, content: dict[str, Any]) -> None:
         self._phase, self._step = content["phase"], content["step"]
+        if self._phase == len(self.config.phases):
+            self._phase, self._step = self._phase - 1, self.config.phases[-1].steps
         self.embedder.set_state_dict(content["model"])
         self._head.set_state_dict(content["head"])
         self._optimizer = self._new_optimizer()
         write_optimizer_state(self._optimizer, self._parameters, content["optimizer"])
         self._ema.load_state_dict(content["ema"])
+        self._update.load_state_dict(content.get("update", {}))
 
     def _evaluate(self, side: int) -> None:
+        if not self.processes.primary:
+            return
         averaged = Embedder(self.config.student)
         averaged.set_state_dict({key: paddle.to_tensor(value) for key, value in self._ema.averaged().items()})
         for task in self._tasks:
-            score = score_task(averaged, task, side, self.config)
-            self._log({"phase": self._phase, "step": self._step, "evaluation": task.name, "recall_at_1": score})
+            score = score_task(averaged, task, side, self.config.cache, STORED_SIDE)
+            self._folder.log(
+                {
+                    "phase": self._phase,
+                    "step": self._step,
+                    "evaluation": task.name,
+                    "recall_at_1": score.recall_at_1,
+                    "recall_at_5": score.recall_at_5,
+                    "mean_average_precision": score.mean_average_precision,
+                }
+            )
 
-    def _progress(self, work: str) -> Any:
+    def _progress(self, work: str) -> Callable[[int, int], None]:
+        shown = time.monotonic()
+
         def report(done: int, total: int) -> None:
-            if done == total:
-                self._log({"prepared": work, "units": total})
+            nonlocal shown
+            if done == total or time.monotonic() - shown >= _REPORT_EVERY_S:
+                shown = time.monotonic()
+                self._folder.log({"preparing": work, "done": done, "units": total})
 
         return report
 
-    def _log(self, entry: dict[str, Any]) -> None:
-        with (self.config.output / LOG).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+
+def _check(config: EmbedderTrainingConfig) -> None:
+    """Find what is missing before anything costs time."""
+    if not config.phases:
+        raise ValueError("phases: name at least one")
+    for teacher in config.teachers:
+        if not teacher.model.exists():
+            raise FileNotFoundError(
+                f"teachers: {teacher.model} does not exist; the recipe and docs/training.md say where to get it"
+            )
+    if not config.start.weights.exists():
+        raise FileNotFoundError(
+            f"start.weights: {config.start.weights} does not exist; the recipe says where to get it"
+        )
+
+
+def _some(rows: NDArray[np.int64]) -> str:
+    return ", ".join(map(str, rows[:4])) + (f" and {len(rows) - 4} more" if len(rows) > 4 else "")
 
 
 def training_views(config: EmbedderTrainingConfig, count: int, side: int) -> NDArray[np.float32]:
@@ -248,31 +305,6 @@ def training_views(config: EmbedderTrainingConfig, count: int, side: int) -> NDA
         for row in np.sort(rows)
     ]
     return normalised(np.stack(views))
-
-
-def score_task(embedder: Embedder, task: RetrievalTask, side: int, config: EmbedderTrainingConfig) -> float:
-    """Return the Recall@1 of whole pictures at an input size in pixels."""
-    gallery, queries = (embed_examples(embedder, examples, side, config) for examples in (task.gallery, task.queries))
-    labels = [[str(example.label) for example in examples] for examples in (task.gallery, task.queries)]
-    return score_retrieval(gallery, labels[0], queries, labels[1]).recall_at_1
-
-
-@paddle.no_grad()
-def embed_examples(
-    embedder: Embedder, examples: tuple[Example, ...], side: int, config: EmbedderTrainingConfig
-) -> NDArray[np.float32]:
-    """Return embeddings [N, dimension] of whole pictures."""
-    embedder.eval()
-    pictures = stored_examples(examples, STORED_SIDE, config.cache)
-    parts = [
-        embedder(paddle.to_tensor(normalised(_resized(pictures[first : first + _EVALUATION_BATCH], side)))).numpy()
-        for first in range(0, len(pictures), _EVALUATION_BATCH)
-    ]
-    return np.concatenate(parts)
-
-
-def _resized(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    return np.stack([np.asarray(cv2.resize(picture, (side, side)), np.uint8) for picture in pictures])
 
 
 def _class_means(targets: NDArray[np.float16], classes: ClassTable) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class PictureDetections:
     """[n]."""
     truth: NDArray[np.float32]
     """[m, 4]."""
+    ignored: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """[k, 4] crowd regions: what is found in them and is no truth counts neither for nor against."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,31 @@ def iou_matrix(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
 
 
 def detection_metrics(pictures: Sequence[PictureDetections]) -> DetectionMetrics:
-    """Measure detections the way COCO's reference code does, with one class and no crowd regions."""
+    """Measure detections the way COCO's reference code does, with one class."""
     total_truth = sum(len(picture.truth) for picture in pictures)
     if total_truth == 0:
         return DetectionMetrics(*(float("nan"),) * 4)
 
     scores: list[NDArray[np.float32]] = []
     matches: list[NDArray[np.bool_]] = []
+    counted: list[NDArray[np.bool_]] = []
     best_hits: list[bool] = []
     for picture in pictures:
         order = np.argsort(-picture.scores, kind="stable")[:MAX_DETECTIONS]
         overlaps = iou_matrix(picture.boxes[order], picture.truth)
         scores.append(picture.scores[order])
-        matches.append(_match(overlaps))
+        matched = _match(overlaps)
+        in_crowd = _share_inside(picture.boxes[order], picture.ignored)[None] >= IOU_THRESHOLDS[:, None]
+        matches.append(matched)
+        counted.append(matched | ~in_crowd)
         if len(picture.truth):
-            best_hits.append(bool(len(order) and overlaps[0].max() > 0.5))
+            best = np.flatnonzero(counted[-1][0])[:1]
+            best_hits.append(bool(len(best) and overlaps[best[0]].max() > 0.5))
 
     order = np.argsort(-np.concatenate(scores), kind="stable")
     true_positive = np.concatenate(matches, axis=1)[:, order]
-    precisions = [_average_precision(row, total_truth) for row in true_positive]
+    counts = np.concatenate(counted, axis=1)[:, order]
+    precisions = [_average_precision(row[kept], total_truth) for row, kept in zip(true_positive, counts, strict=True)]
     recalls = true_positive.sum(axis=1) / total_truth
     return DetectionMetrics(
         ap=float(np.mean(precisions)),
@@ -77,6 +85,16 @@ def detection_metrics(pictures: Sequence[PictureDetections]) -> DetectionMetrics
         ar=float(np.mean(recalls)),
         best_box_iou50=float(np.mean(best_hits)),
     )
+
+
+def _share_inside(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Largest part [n] of each box [n, 4] that lies in one of the regions [k, 4]."""
+    a, b = boxes.astype(np.float64)[:, None], regions.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    inside = np.prod(np.maximum(sides, 0.0), axis=-1)
+    area = np.prod(a[..., 2:] - a[..., :2], axis=-1)
+    share: NDArray[np.float64] = np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
+    return share.max(axis=1, initial=0.0)
 
 
 def _match(overlaps: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,13 +15,17 @@ from picoseek_training.assigners.assignment import Assignment, PaddedTruth
 from picoseek_training.assigners.atss import AtssAssigner
 from picoseek_training.assigners.simota import SimOtaAssigner
 from picoseek_training.assigners.task_aligned import TaskAlignedAssigner
+from picoseek_training.losses.cell_memory import CellMemory, CellMemoryLoss
 from picoseek_training.losses.detection import DistributionFocalLoss, GIoULoss, VarifocalLoss
 from picoseek_training.networks.picodet.decode import Priors, distances_to_boxes, expected_distances
+from picoseek_training.parallel.processes import ONE_PROCESS, Processes
 
 ANCHOR_SCALE = 5.0
 """Side of ATSS's anchors, in strides."""
 LAST_BIN_MARGIN = 0.1
 """Distance targets end this far below the last bin."""
+_KEPT_SHARE = 0.5
+"""Weight of a score that is to be kept in the sum that divides."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,18 @@ class DetectionLoss:
     classification: Tensor
     box: Tensor
     distribution: Tensor
+    positives: NDArray[np.float32]
+    """[N, L] weights of the cells that have a box, 0 elsewhere."""
 
     @property
     def total(self) -> Tensor:
         """What is minimised."""
         return self.classification + self.box + self.distribution
+
+
+def _at_least_one(total: float, processes: Processes) -> float:
+    """The mean over the processes of a sum, whose total is at least 1."""
+    return max(processes.mean(total), 1.0 / processes.count)
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class PicoHeadV2Loss:
     """Loss of PicoHeadV2: varifocal on probabilities, GIoU and distribution focal weighted by the assigned scores.
 
     The sum of assigned scores that divides is at least 1, so that a batch without positives is no division by zero.
+    With a memory, half the scores that are to be kept count in it.
     """
 
     num_classes: int = 80
@@ -94,6 +106,9 @@ class PicoHeadV2Loss:
     classification_weight: float = 1.0
     box_weight: float = 2.5
     distribution_weight: float = 0.5
+    memory_loss: CellMemoryLoss = field(default_factory=CellMemoryLoss)
+    processes: Processes = ONE_PROCESS
+    """Those over which the sum of the assigned scores is taken."""
 
     def __call__(
         self,
@@ -103,6 +118,7 @@ class PicoHeadV2Loss:
         truth: PaddedTruth,
         assigner: Literal["atss", "task_aligned"],
         ignored: NDArray[np.bool_] | None = None,
+        memory: CellMemory | None = None,
     ) -> DetectionLoss:
         """Compute the loss of a batch.
 
@@ -113,11 +129,24 @@ class PicoHeadV2Loss:
             truth: Ground truth in input pixels.
             assigner: ATSS for the first epochs, task-aligned afterwards.
             ignored: [N, L] cells that are no negatives, whatever they answer.
+            memory: What a detector of one class shall not forget.
         """
         assignment = self._assign(probabilities, distributions, priors, truth, assigner)
         positive = assignment.labels != self.num_classes
-        normaliser = max(float(assignment.scores.sum()), 1.0)
+        total = float(assignment.scores.sum())
+        kept_scores: Tensor | float = 0.0
+        kept_distances: Tensor | float = 0.0
+        if memory is not None:
+            kept = memory.kept & ~positive if ignored is None else memory.kept & ~positive & ~ignored
+            total += _KEPT_SHARE * float(memory.scores[kept].sum())
+            kept_scores, kept_distances = self.memory_loss(
+                probabilities[..., 0], distributions, memory, kept, self.reg_max + 1
+            )
+            left_out = memory.kept | memory.ignored
+            ignored = left_out if ignored is None else ignored | left_out
+        normaliser = _at_least_one(total, self.processes)
         weight = None
+        quality_of_cells = np.where(positive, assignment.scores.max(axis=2), np.float32(0))
         if ignored is not None:
             weight = paddle.to_tensor((positive | ~ignored).astype(np.float32).reshape(-1))
         classification = VarifocalLoss(use_sigmoid=False, loss_weight=self.classification_weight)(
@@ -126,9 +155,10 @@ class PicoHeadV2Loss:
             weight,
             avg_factor=normaliser,
         )
+        classification = classification + kept_scores / normaliser
         if not positive.any():
             zero = distributions.sum() * 0.0
-            return DetectionLoss(classification, zero, zero)
+            return DetectionLoss(classification, zero, zero + kept_distances / normaliser, quality_of_cells)
 
         cells = _positives(distributions, priors, positive, assignment.boxes, self.reg_max)
         quality = paddle.to_tensor(assignment.scores[positive].max(axis=1))
@@ -136,7 +166,8 @@ class PicoHeadV2Loss:
         distribution = DistributionFocalLoss(self.distribution_weight)(
             cells.distributions, cells.distances, quality.repeat_interleave(4), avg_factor=4.0
         )
-        return DetectionLoss(classification, box / normaliser, distribution / normaliser)
+        distribution = distribution + kept_distances
+        return DetectionLoss(classification, box / normaliser, distribution / normaliser, quality_of_cells)
 
     def _assign(
         self,
@@ -164,8 +195,17 @@ class PicoHeadLoss:
     distribution_weight: float = 0.25
     iou_weight: float = 6.0
     """Weight of the box cost in the assignment."""
+    processes: Processes = ONE_PROCESS
+    """Those over which positives are counted and their weights summed."""
 
-    def __call__(self, logits: Tensor, distributions: Tensor, priors: Priors, truth: PaddedTruth) -> DetectionLoss:
+    def __call__(
+        self,
+        logits: Tensor,
+        distributions: Tensor,
+        priors: Priors,
+        truth: PaddedTruth,
+        ignored: NDArray[np.bool_] | None = None,
+    ) -> DetectionLoss:
         """Compute the loss of a batch.
 
         Args:
@@ -173,6 +213,7 @@ class PicoHeadLoss:
             distributions: [N, L, 4 * (reg_max + 1)] logits.
             priors: The cells.
             truth: Ground truth in input pixels.
+            ignored: [N, L] cells that are no negatives, whatever they answer.
         """
         probabilities: NDArray[np.float32] = F.sigmoid(logits.detach()).numpy()
         predicted = _decode(distributions, priors, self.reg_max)
@@ -198,24 +239,28 @@ class PicoHeadLoss:
         if positive.any():
             cells = _positives(distributions, priors, positive, boxes, self.reg_max)
             overlap[positive] = _aligned_iou(cells.predicted.numpy(), cells.target.numpy())
+        counted = None
+        if ignored is not None:
+            counted = paddle.to_tensor((positive | ~ignored).astype(np.float32).reshape(-1, 1))
         target = (labels[..., None] == np.arange(self.num_classes)) * overlap[..., None]
         classification = VarifocalLoss(loss_weight=self.classification_weight)(
             logits.reshape([-1, self.num_classes]),
             paddle.to_tensor(target.reshape(-1, self.num_classes).astype(np.float32)),
-            avg_factor=float(max(positives, 1)),
+            counted,
+            avg_factor=_at_least_one(float(positives), self.processes),
         )
+        score_of_cells = np.where(positive, probabilities.max(axis=2), np.float32(0))
+        normaliser = _at_least_one(float(score_of_cells.sum()), self.processes)
         if cells is None:
             zero = distributions.sum() * 0.0
-            return DetectionLoss(classification, zero, zero)
+            return DetectionLoss(classification, zero, zero, score_of_cells)
 
-        score = probabilities[positive].max(axis=1)
-        normaliser = max(float(score.sum()), 1.0)
-        weight = paddle.to_tensor(score)
+        weight = paddle.to_tensor(score_of_cells[positive])
         box = GIoULoss(self.box_weight, reduction="sum")(cells.predicted, cells.target, weight.unsqueeze(1))
         distribution = DistributionFocalLoss(self.distribution_weight)(
             cells.distributions, cells.distances, weight.repeat_interleave(4), avg_factor=4.0
         )
-        return DetectionLoss(classification, box / normaliser, distribution / normaliser)
+        return DetectionLoss(classification, box / normaliser, distribution / normaliser, score_of_cells)
 
 
 def _aligned_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import paddle
 from paddle import Tensor
@@ -12,6 +14,7 @@ from picoseek_training.losses.classification import Reduction, reduce_examples
 
 OUT_OF_REACH = 10.0
 """Stands for no similarity at all when the hardest pair is sought; cosines lie within -1 to 1."""
+_UNWRITTEN = -1
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,13 @@ DEFAULT_TRIPLET = TripletAngularMarginLoss()
 class CrossBatchMemory:
     """Ring of the last features and labels (XBM, arXiv:1912.06798).
 
-    As in the original, a batch that does not fit overwrites the tail and the ring starts anew, and the ring counts as
-    full once its last label is not 0.
+    As in the original, a batch that does not fit overwrites the tail and the ring starts anew. It counts as full once
+    its tail was written; the original waits for a label there that is not 0.
     """
 
     def __init__(self, size: int, dimension: int) -> None:
         self._features = paddle.zeros([size, dimension])
-        self._labels = paddle.zeros([size], dtype="int64")
+        self._labels = paddle.full([size], _UNWRITTEN, dtype="int64")
         self._end = 0
 
     def enqueue(self, features: Tensor, labels: Tensor) -> None:
@@ -89,8 +92,18 @@ class CrossBatchMemory:
 
     def content(self) -> tuple[Tensor, Tensor]:
         """Features [m, D] and labels [m] that are remembered."""
-        filled = len(self._labels) if self._labels[-1].item() != 0 else self._end
+        filled = len(self._labels) if self._labels[-1].item() != _UNWRITTEN else self._end
         return self._features[:filled], self._labels[:filled]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs to go on exactly."""
+        return {"features": self._features.numpy(), "labels": self._labels.numpy(), "end": self._end}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state of a memory of the same size."""
+        self._features.set_value(state["features"])
+        self._labels.set_value(state["labels"])
+        self._end = int(state["end"])
 
 
 class TripletAngularMarginLossXBM:
@@ -121,6 +134,15 @@ class TripletAngularMarginLossXBM:
             return loss
         self._memory.enqueue(features.detach(), label)
         return loss + self._weight * self._loss.against(features, label, *self._memory.content())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs to go on exactly."""
+        return {"calls": self._calls, "memory": self._memory.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._calls = int(state["calls"])
+        self._memory.load_state_dict(state["memory"])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
+Floats = NDArray[np.float32]
+
 
 class ChannelMoments:
     """Running mean and variance of a [N, C, H, W] stream, accumulated in float64."""
@@ -39,7 +41,7 @@ class ChannelMoments:
 def set_folded(norm: nn.BatchNorm2D, bias: NDArray[np.float32]) -> None:
     """Make the layer add `bias` [C] and do nothing else."""
     ones, zeros = np.ones_like(bias), np.zeros_like(bias)
-    _assign(norm, mean=zeros, variance=ones, weight=np.sqrt(ones + norm._epsilon), bias=bias)
+    assign_norm(norm, mean=zeros, variance=ones, weight=np.sqrt(ones + norm._epsilon), bias=bias)
 
 
 def restore_statistics(
@@ -70,7 +72,7 @@ def restore_statistics(
             handle.remove()
 
     for (norm, bias), moment in zip(folded, moments, strict=True):
-        _assign(
+        assign_norm(
             norm,
             mean=moment.mean,
             variance=moment.variance,
@@ -79,14 +81,15 @@ def restore_statistics(
         )
 
 
-def _assign(
-    norm: nn.BatchNorm2D,
+def assign_norm(
+    norm: nn.BatchNorm2D | nn.BatchNorm1D,
     *,
     mean: NDArray[np.floating],
     variance: NDArray[np.floating],
     weight: NDArray[np.floating],
     bias: NDArray[np.floating],
 ) -> None:
+    """Set a BatchNorm's four vectors [C]: running mean and variance, scale and shift."""
     norm._mean.set_value(mean.astype(np.float32))
     norm._variance.set_value(variance.astype(np.float32))
     assert norm.weight is not None and norm.bias is not None

@@ -37,6 +37,7 @@ PICODET_CONFIGS: dict[str, PicoDetConfig] = {
     "picodet_s": PicoDetConfig(0.75, "lc_pan", "v2", channels=96, tower_pairs=2),
     "picodet_m": PicoDetConfig(1.5, "lc_pan", "v2", channels=128, tower_pairs=4),
     "picodet_l": PicoDetConfig(2.0, "lc_pan", "v2", channels=160, tower_pairs=4),
+    "picodet_lcnet_x1_0": PicoDetConfig(1.0, "csp_pan", "legacy", channels=128, tower_pairs=4),
     "picodet_mainbody": PicoDetConfig(2.5, "csp_pan", "legacy", channels=128, tower_pairs=4, num_classes=1),
 }
-"""XS, S, M and L of 2022, and the main-body detector that PP-ShiTu ships."""
+"""XS, S, M and L of 2022, the legacy model whose backbone is PP-LCNet x1.0, and the main-body detector of PP-ShiTu."""

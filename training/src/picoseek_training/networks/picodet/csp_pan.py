@@ -38,8 +38,10 @@ class CspLayer(nn.Layer):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map [N, C, h, w] to the output width, at the same size."""
+        # In the order of the official graphs: files without names of use are imported by it.
+        short = self.short_conv(features)
         main = self.blocks(self.main_conv(features))
-        output: Tensor = self.final_conv(paddle.concat([main, self.short_conv(features)], axis=1))
+        output: Tensor = self.final_conv(paddle.concat([main, short], axis=1))
         return output
 
 

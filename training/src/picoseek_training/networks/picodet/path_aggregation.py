@@ -61,5 +61,9 @@ class PathAggregation(nn.Layer):
 
 
 def _double(features: Tensor) -> Tensor:
-    """Nearest-neighbour upsampling by two; oneDNN's inference cannot run Paddle's interpolation operator."""
-    return paddle.repeat_interleave(paddle.repeat_interleave(features, 2, axis=2), 2, axis=3)
+    """Nearest-neighbour upsampling by two, of operators that oneDNN's inference and Paddle2ONNX both know.
+
+    oneDNN cannot run Paddle's interpolation, and Paddle2ONNX 2.1 turns `repeat_interleave` into a Tile that is wrong.
+    """
+    rows = paddle.stack([features, features], axis=3).flatten(2, 3)
+    return paddle.stack([rows, rows], axis=4).flatten(3, 4)

@@ -10,7 +10,7 @@ from typing import Literal
 from paddle import nn
 
 from picoseek_training.networks.pp_lcnet import PPLCNET_CONFIGS, PPLCNet, PPLCNetConfig
-from picoseek_training.networks.pp_lcnetv2 import PPLCNETV2_CONFIGS, PPLCNetV2, PPLCNetV2Config
+from picoseek_training.networks.pp_lcnetv2 import PPLCNETV2_CONFIGS, Branches, PPLCNetV2, PPLCNetV2Config
 from picoseek_training.networks.recognition.heads import ArcMarginHead, FCHead
 from picoseek_training.networks.recognition.model import RecModel
 from picoseek_training.networks.recognition.necks import BNNeck, FCNeck
@@ -30,6 +30,8 @@ class RecModelConfig:
     """Components of the embedding."""
     num_classes: int | None = None
     """Classes of the training set; None builds no head, which is what inference needs."""
+    branches: Branches = "all"
+    """Depthwise branches of a PP-LCNetV2 backbone; `largest` fits weights whose branches were fused."""
 
 
 REC_MODEL_CONFIGS: dict[str, RecModelConfig] = {
@@ -65,4 +67,6 @@ def _backbone(config: RecModelConfig) -> PPLCNet | PPLCNetV2:
     settings = config.backbone
     if config.neck == "bn":
         settings = replace(settings, class_expand=config.dimension)
+    if isinstance(settings, PPLCNetV2Config) and config.branches != "all":
+        settings = replace(settings, branches=config.branches)
     return PPLCNetV2(settings) if isinstance(settings, PPLCNetV2Config) else PPLCNet(settings)

@@ -1,0 +1,87 @@
+"""The formats other than a bundle in which a network can leave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from paddle import nn
+
+from picoseek_training.export.old_format import State, write_old_program
+from picoseek_training.export.onnx_file import write_onnx
+from picoseek_training.export.program import NetworkInput, write_program
+from picoseek_training.export.stored_weights import Precision
+
+ONNX_NAME = "model.onnx"
+
+
+class Format(StrEnum):
+    """What to write."""
+
+    BUNDLE = "bundle"
+    """Paddle's inference files with a manifest, for `picoseek serve --bundle`."""
+    PADDLE = "paddle"
+    """`inference.json` and `inference.pdiparams` of Paddle 3."""
+    PDMODEL = "pdmodel"
+    """`inference.pdmodel` and `inference.pdiparams` of earlier ones."""
+    ONNX = "onnx"
+    """`model.onnx`."""
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """A trained network, ready to be written."""
+
+    make: Callable[[], nn.Layer]
+    """Builds it; importable from another process, such as `functools.partial(create, "picodet_s")`."""
+    state: State
+    """Its weights."""
+    inputs: Sequence[NetworkInput]
+    outputs: Sequence[str]
+    """Names for its outputs in ONNX."""
+
+    def build(self) -> nn.Layer:
+        """Make it with its weights."""
+        network = self.make()
+        state: Any = dict(self.state)
+        network.set_state_dict(state)
+        network.eval()
+        return network
+
+
+def write_format(network: Deployable, target: Format, folder: Path, precision: Precision) -> list[Path]:
+    """Write a network's files, whole or not at all, into a folder that is new or holds such files.
+
+    Args:
+        network: What to write.
+        target: Any format but a bundle.
+        folder: Where; files of the same names are replaced.
+        precision: How the weights are stored.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: The network cannot be written in this format.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    try:
+        if target is Format.PDMODEL:
+            files = list(write_old_program(network.make, network.state, network.inputs, scratch, precision))
+        else:
+            files = list(write_program(network.build(), network.inputs, scratch, precision))
+            if target is Format.ONNX:
+                write_onnx(files[0], files[1], network.outputs, scratch / ONNX_NAME)
+                files = [scratch / ONNX_NAME]
+        for file in files:
+            os.replace(file, folder / file.name)
+        return [folder / file.name for file in files]
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Paddle's files of weights, read without running what is in them."""

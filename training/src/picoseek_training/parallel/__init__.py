@@ -1,0 +1,1 @@
+"""A training in several processes, each with a part of every batch."""
