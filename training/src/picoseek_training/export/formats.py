@@ -70,8 +70,9 @@ def write_format(network: Deployable, target: Format, folder: Path, precision: P
     Raises:
         ValueError: The network cannot be written in this format.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    # On the file system of the folder, which is made only when there is something to put into it.
+    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=there))
     try:
         if target is Format.PDMODEL:
             files = list(write_old_program(network.make, network.state, network.inputs, scratch, precision))
@@ -80,6 +81,7 @@ def write_format(network: Deployable, target: Format, folder: Path, precision: P
             if target is Format.ONNX:
                 write_onnx(files[0], files[1], network.outputs, scratch / ONNX_NAME)
                 files = [scratch / ONNX_NAME]
+        folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             os.replace(file, folder / file.name)
         return [folder / file.name for file in files]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import paddle
@@ -45,7 +45,9 @@ def set_folded(norm: nn.BatchNorm2D, bias: NDArray[np.float32]) -> None:
 
 
 def restore_statistics(
-    network: nn.Layer, folded: Sequence[tuple[nn.BatchNorm2D, NDArray[np.float32]]], images: Iterable[Tensor]
+    run: Callable[[Tensor], object],
+    folded: Sequence[tuple[nn.BatchNorm2D, NDArray[np.float32]]],
+    images: Iterable[Tensor],
 ) -> None:
     """Give folded BatchNorm layers the statistics of real pictures without changing the network's function.
 
@@ -53,7 +55,7 @@ def restore_statistics(
     still adds only `bias` in evaluation, and starts training in balance.
 
     Args:
-        network: Called with each batch; its BatchNorm layers must be `set_folded`.
+        run: Runs the network, in evaluation mode, on a batch; its BatchNorm layers must be `set_folded`.
         folded: The layers, each with the bias [C] it adds.
         images: Batches [N, 3, H, W].
     """
@@ -62,11 +64,10 @@ def restore_statistics(
         norm.register_forward_pre_hook(lambda _layer, inputs, target=moment: target.update(inputs[0]))
         for (norm, _), moment in zip(folded, moments, strict=True)
     ]
-    network.eval()
     try:
         with paddle.no_grad():
             for batch in images:
-                network(batch)
+                run(batch)
     finally:
         for handle in handles:
             handle.remove()

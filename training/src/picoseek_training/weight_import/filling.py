@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from paddle import Tensor, nn
 
 from picoseek_training.onnx_import.batch_norm import Floats, assign_norm, restore_statistics, set_folded
 from picoseek_training.weight_graph.weighted_layers import NormWeights, WeightedLayer
-from picoseek_training.weight_import.execution import LayerStep
+from picoseek_training.weight_import.execution import LayerStep, run_on_pictures
 
 
 def differences(steps: Sequence[LayerStep], layers: Sequence[WeightedLayer]) -> list[str]:
@@ -66,7 +67,8 @@ def fill(
         if step.layer.bias is not None:
             step.layer.bias.set_value(bias if step.norm is None or layer.norm is not None else np.zeros_like(bias))
     if folded and images:
-        restore_statistics(network, folded, images)
+        network.eval()
+        restore_statistics(partial(run_on_pictures, network), folded, images)
     return len(folded)
 
 
