@@ -12,7 +12,7 @@ PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
 OURS := picoseek picoseek-bundle picoseek-chassis picoseek-detect-embed picoseek-protos picoseek-search picoseek-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paddlex test test-fast lint format golden bench model-card proto lock clean
+.PHONY: help demo paddlex test test-fast soak lint format golden bench model-card proto lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,11 @@ paddlex: $(VENV)/.dev $(VENV)-paddlex/.done ## Compare the shipped models in Pad
 
 test-fast: $(VENV)/.dev ## Run the tests that take seconds
 	@$(BIN)/python -m pytest -m "not slow"
+
+SEED ?= $(shell date +%s)
+soak: $(VENV)/.dev ## Kill, damage and fuzz the search service for hours (SEED=<number that a failed run has printed>)
+	@PICOSEEK_SOAK_SEED=$(SEED) PICOSEEK_SOAK_KILLS=200 PICOSEEK_SOAK_STEPS=20000 PICOSEEK_SOAK_FLIPS=500 PICOSEEK_SOAK_REQUESTS=50000 \
+		$(BIN)/python -m pytest -o log_cli=true $(addprefix services/search/tests/test_,crash.py flipped_bits.py gallery_model.py fuzz.py)
 
 lint: $(VENV)/.dev ## Check style, types, layers, the contract and the image files
 	$(BIN)/ruff check

@@ -46,24 +46,24 @@ def main(protos: Path, detect_embed_address: str, search_address: str, picture: 
         with grpc.insecure_channel(detect_embed_address) as seeing, grpc.insecure_channel(search_address) as finding:
             request = pictures.EmbedRequest()
             request.pictures.add().picture.encoded = picture.read_bytes()
-            embedding = _stub("detect_embed", seeing).Embed(request, timeout=60).results[0].embedding
+            embedding = _stub("detect_embed", seeing).Embed(request, timeout=120).results[0].embedding
 
             create = collections.CreateCollectionRequest()
             create.collection.name = "plain"
             create.collection.space.digest = embedding.space
             create.collection.space.dimension = embedding.dimension
             create.collection.metric = 2
-            _stub("collection", finding).CreateCollection(create, timeout=30)
+            _stub("collection", finding).CreateCollection(create, timeout=120)
 
             upsert = searching.UpsertRequest(collection="plain", space=embedding.space)
             upsert.documents.add(id="one", item="thing", vector=embedding.vector, labels=["Thing"])
-            written = _stub("search", finding).Upsert(upsert, timeout=30)
+            written = _stub("search", finding).Upsert(upsert, timeout=120)
 
             search = searching.SearchRequest(
                 collection="plain", vectors=embedding.vector, queries=1, space=embedding.space, k=3
             )
             search.min_revision.CopyFrom(written.revision)
-            found = _stub("search", finding).Search(search, timeout=30)
+            found = _stub("search", finding).Search(search, timeout=120)
             print(json.dumps({"ids": list(found.ids), "items": list(found.items), "dimension": embedding.dimension}))
 
 

@@ -18,7 +18,7 @@ from picoseek import Client, ConnectionConfig, Document
 
 pytestmark = pytest.mark.slow
 
-WITHIN_S = 60.0
+WITHIN_S = 180.0
 SPACE = "sha256:" + "ab" * 32
 
 
@@ -75,7 +75,7 @@ def picoseek(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 def fill(picoseek: CommandLine, name: str, count: int) -> None:
     draw = np.random.default_rng(1)
-    with Client(ConnectionConfig(search=picoseek.search)) as client:
+    with Client(ConnectionConfig(search=picoseek.search, timeout_s=WITHIN_S)) as client:
         client.upsert(
             name,
             [Document(f"d{number}", draw.normal(size=8).astype(np.float32)) for number in range(count)],

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import waiting
-from picoseek_bundle import load_bundle
+from picoseek_bundle import Task, default_bundle, load_bundle
 from picoseek_chassis.health_probe import probe
 
 pytestmark = pytest.mark.slow
@@ -68,10 +68,11 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _served(bundle: Path, folder: Path) -> Iterator[dict[str, str]]:
-    """`picoseek serve` with the bundle; yields the environment in which the command line finds it."""
+def _served(folder: Path, *bundles: Path) -> Iterator[dict[str, str]]:
+    """`picoseek serve` with bundles; yields the environment in which the command line finds it."""
     ports = {"detect-embed": waiting.free_port(), "search": waiting.free_port()}
-    command = [sys.executable, "-m", "picoseek.cli", "serve", f"--bundle={bundle}", f"--data-dir={folder / 'data'}"]
+    command = [sys.executable, "-m", "picoseek.cli", "serve", f"--data-dir={folder / 'data'}"]
+    command += [f"--bundle={bundle}" for bundle in bundles]
     command += [f"--{name}-port={port}" for name, port in ports.items()]
     log = folder / "serve.log"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as serve:
@@ -106,7 +107,7 @@ def test_a_bundle_adapted_to_labels_is_built_and_recognises_with_the_shipped_det
     for kind, name in enumerate(CLASSES):
         _write(tmp_path / "gallery" / name / "reference.png", _picture(kind, 100))
         _write(tmp_path / "query" / f"{kind}.png", _picture(kind, 200))
-    with _served(out, tmp_path) as environment:
+    with _served(tmp_path, out) as environment:
         models: Any = json.loads(_run("models", "list", "--json", **environment).stdout)["models"]
         assert {(model["task"], model["name"] == manifest.name) for model in models} == {
             ("detection", False),
@@ -128,7 +129,8 @@ def test_hash_codes_are_built_alike_every_time_and_recognise_by_hamming_distance
         for seed in range(100, 103):
             _write(tmp_path / "gallery" / name / f"{seed}.png", _picture(kind, seed))
         _write(tmp_path / "query" / name / "query.png", _picture(kind, 200))
-    with _served(tmp_path / "bundle", tmp_path) as environment:
+    shipped = default_bundle(Task.EMBEDDING)
+    with _served(tmp_path, tmp_path / "bundle", shipped) as environment:
         space = json.loads(_run("models", "show", bundle.manifest.name, "--json", **environment).stdout)["space"]
         assert space == {
             "digest": bundle.space,
@@ -147,6 +149,18 @@ def test_hash_codes_are_built_alike_every_time_and_recognise_by_hamming_distance
             assert best["score"] == int(best["score"]) < best["runner_up"]["score"]
         sides = ("--gallery", tmp_path / "gallery", "--query", tmp_path / "query")
         assert json.loads(_run("eval", "retrieval", *sides, "--json", **environment).stdout)["recall_at_1"] == 1.0
+
+        # A gallery of the embedder that is not the default: it is found by the gallery's space.
+        other = ("--gallery", "numbers")
+        name = load_bundle(shipped).manifest.name
+        first = _run("gallery", "import", tmp_path / "gallery", *other, "--embedder", name, **environment)
+        assert first.returncode == 0, first.stderr
+        again = _run("gallery", "import", tmp_path / "gallery", *other, "--json", **environment)
+        assert json.loads(again.stdout)["unchanged"] == 3 * len(CLASSES)
+        answer = json.loads(_run("recognize", *queries, *other, "--json", **environment).stdout)
+        for picture, label in zip(answer["pictures"], CLASSES, strict=True):
+            nearest = picture["objects"][0]["nearest"]
+            assert nearest["label"] == label and 0.0 < nearest["score"] < 1.0
 
 
 def test_codes_take_no_labels(tmp_path: Path) -> None:

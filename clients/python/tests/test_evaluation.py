@@ -7,12 +7,13 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek.evaluation.detection import PictureBoxes, score_detections
 from picoseek.evaluation.retrieval import score_similarities
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 8), st.integers(2, 25))
 def test_retrieval_figures_follow_their_definition(seed: int, queries: int, gallery: int) -> None:
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek.result_nms import pixel_iou, pixel_nesting, result_nms
 
@@ -12,6 +12,7 @@ _edges = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 40), s
 _boxes = st.lists(_edges.map(lambda e: (e[0], e[1], e[0] + e[2], e[1] + e[3])), max_size=15)
 
 
+@settings(deadline=None)
 @given(_boxes, st.floats(0, 1), st.randoms())
 def test_what_stays_is_apart_and_what_goes_touches_something_surer(
     boxes: list, threshold: float, random: object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek.threshold import derive_threshold
 
@@ -35,6 +35,7 @@ def test_distances_are_the_mirror_image() -> None:
     assert closer is not None and farther == pytest.approx(-closer)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=50))
 def test_it_is_never_beyond_the_score_of_the_same_picture(scores: list[float]) -> None:
     threshold = derive_threshold(np.array(scores), 1.0)

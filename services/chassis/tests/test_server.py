@@ -110,14 +110,17 @@ def test_bytes_that_are_no_message_are_refused(
 ) -> None:
     malformed = b"\x0a\xff\xff\xff\xff\x0f"
 
+    async def call(channel: grpc.aio.Channel) -> None:
+        if streams == (False, False):
+            await channel.unary_unary(method)(malformed, timeout=WITHIN_S)
+        elif streams == (False, True):
+            await channel.unary_stream(method)(malformed, timeout=WITHIN_S).read()
+        else:
+            await channel.stream_stream(method)(iter([malformed]), timeout=WITHIN_S).read()
+
     async def body(channel: grpc.aio.Channel) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            if streams == (False, False):
-                await channel.unary_unary(method)(malformed, timeout=WITHIN_S)
-            elif streams == (False, True):
-                await channel.unary_stream(method)(malformed, timeout=WITHIN_S).read()
-            else:
-                await channel.stream_stream(method)(iter([malformed]), timeout=WITHIN_S).read()
+            await call(channel)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         info = error_details_pb2.ErrorInfo()
         assert _details(caught.value).details[0].Unpack(info) and info.reason == "REQUEST_MALFORMED"

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek_detect_embed.batching.entry import Entry
 from picoseek_detect_embed.batching.queue import BatchQueue
@@ -21,6 +21,7 @@ def _entry(slot: int, deadline: float) -> Entry:
     return Entry(slot, deadline, asyncio.get_running_loop().create_future(), 0.0)
 
 
+@settings(deadline=None)
 @given(deadlines, st.sets(st.integers(0, 59)))
 def test_every_entry_is_run_once_or_ends_with_its_reason(times: list[int], abandoned: set[int]) -> None:
     async def scenario() -> None:
@@ -51,6 +52,7 @@ def test_every_entry_is_run_once_or_ends_with_its_reason(times: list[int], aband
     asyncio.run(scenario())
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=40))
 def test_a_batch_is_the_largest_bucket_that_the_entries_fill(times: list[int]) -> None:
     async def scenario() -> None:

@@ -32,7 +32,7 @@ from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.sealed import SealedSegment
 
 SPACE = "sha256:" + "5e" * 32
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 
 
 @pytest.fixture(scope="session")

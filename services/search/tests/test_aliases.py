@@ -13,7 +13,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from picoseek_protos.v1 import collection_pb2, document_pb2, search_pb2
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 Make = Callable[..., document_pb2.Document]
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picoseek_protos.v1 import collection_pb2, document_pb2
-from picoseek_search.storage import documents
+from picoseek_search.storage import applied, documents
+from picoseek_search.storage.applied import begin_shard
 from picoseek_search.storage.documents import DocumentWriter
 from picoseek_search.storage.filter_sql import compile_filter
 
@@ -199,9 +200,9 @@ RULES = st.recursive(
 @given(gadgets=GADGETS, rule=RULES)
 def test_a_filter_finds_what_python_finds(gadgets: list[Gadget], rule: Rule) -> None:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(documents.SCHEMA)
+    connection.executescript(f"{applied.SCHEMA};{documents.SCHEMA}")
+    begin_shard(connection, 0)
     writer = DocumentWriter(connection, 0)
-    writer.ensure_shard()
     writer.upsert([gadget.stored() for gadget in gadgets], 1)
     condition = compile_filter(rule.text, SCHEMA)
     found = connection.execute(f"SELECT id FROM documents WHERE {condition.text}", condition.parameters).fetchall()

@@ -7,7 +7,8 @@ import sqlite3
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from picoseek_protos.v1 import collection_pb2, document_pb2
-from picoseek_search.storage import documents
+from picoseek_search.storage import applied, documents
+from picoseek_search.storage.applied import begin_shard
 from picoseek_search.storage.documents import DocumentWriter
 from picoseek_search.storage.filter_sql import compile_filter
 from picoseek_search.storage.filter_syntax import FilterError
@@ -161,9 +162,9 @@ BAD = [
 @pytest.fixture(scope="module")
 def shelf() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(documents.SCHEMA)
+    connection.executescript(f"{applied.SCHEMA};{documents.SCHEMA}")
+    begin_shard(connection, 0)
     writer = DocumentWriter(connection, 0)
-    writer.ensure_shard()
     writer.upsert(SHELF, 1)
     return connection
 

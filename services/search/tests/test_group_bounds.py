@@ -17,7 +17,7 @@ from picoseek_search.collection.search import Query
 from picoseek_search.collection.workers import Workers
 from picoseek_search.segment.index_kind import ExactBelow, IndexKind
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 DIMENSION = 16
 ROWS = 700
 KINDS = ["Flat", "SQ8", "HNSW4", "HNSW8,SQ8", "IVF4,Flat", "IVF4,SQ8", "IVF4,PQ4x4", "BFlat", "BHNSW8"]

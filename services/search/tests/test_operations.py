@@ -14,7 +14,7 @@ from picoseek_search.operations.operation_store import OperationStore
 from picoseek_search.operations.operations import Operations
 from picoseek_search.operations.progress import OperationStoppedError, Progress
 
-WITHIN_S = 30.0
+WITHIN_S = 120.0
 REBUILD = operation_pb2.OPERATION_KIND_REBUILD
 Open = Callable[..., Operations]
 

@@ -143,9 +143,9 @@ def test_a_rebuild_survives_kills(search_process, client_of, document_of: Make) 
     with process.channel() as channel:
         client = client_of(channel)
         client.create(dimension=DIMENSION, index=collection_pb2.IndexConfig(factory="HNSW32"))
-        write(client, document_of, range(6000))
+        write(client, document_of, range(3000))
         waiting.until(lambda: kinds(client) == {"HNSW32"}, WITHIN_S)
-    written = 6000
+    written = 3000
     for turn, factory in enumerate(["IVF,SQ8", "HNSW48"]):
         with process.channel() as channel:
             client = client_of(channel)
@@ -166,7 +166,7 @@ def test_a_rebuild_survives_kills(search_process, client_of, document_of: Make) 
             assert described(client).documents == written
             assert kinds(client)
             assert all(kind.startswith(factory.split(",")[0].rstrip("0123456789")) for kind in kinds(client))
-            numbers = [written - 1, 0, 5999]
+            numbers = [written - 1, 0, 2999]
             found = client.find("gallery", vectors(numbers), 1, params=search_pb2.SearchParams(exact=True))
             assert list(found.ids) == [f"d{number}" for number in numbers]
 

@@ -20,7 +20,7 @@ from picoseek_search.collection.workers import Workers
 from picoseek_search.recall.window import RecallWindow, wilson
 from picoseek_search.segment.index_kind import ExactBelow, IndexKind
 
-WITHIN_S = 90.0
+WITHIN_S = 120.0
 DIMENSION = 16
 EVERYTHING = RecallOptions(1.0, 1000.0)
 

@@ -14,7 +14,7 @@ import waiting
 from google.rpc import error_details_pb2
 from picoseek_protos.v1 import document_pb2, operation_pb2, revision_pb2, search_pb2, snapshot_pb2
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 DIMENSION = 8
 SUCCEEDED = operation_pb2.OPERATION_STATE_SUCCEEDED
 

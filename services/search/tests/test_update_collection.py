@@ -20,7 +20,7 @@ from picoseek_search.segment.index_kind import IndexKind, Structure
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.sealed import SealedSegment
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 DIMENSION = 8
 OPTIONS = EngineOptions(growing_rows=16, graph_rows=48, merge_factor=2, idle_s=0)
 Make = Callable[..., document_pb2.Document]

@@ -19,7 +19,7 @@ from picoseek_search.collection.collection import Collection
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.search import Query
 
-WITHIN_S = 90.0
+WITHIN_S = 120.0
 DIMENSION = 64
 METRICS = {
     "cosine": embedding_pb2.METRIC_COSINE,

@@ -120,7 +120,7 @@ async def _register(
         server,
     )
     usable = dict(catalog.names())
-    usable |= {alias: usable[name] for alias, name in catalog.aliases()}
+    usable |= {alias: usable.get(name, False) for alias, name in catalog.aliases()}
     for name, is_usable in usable.items():
         await health.set(name, is_usable)
     for name in ("", *_SERVICES):

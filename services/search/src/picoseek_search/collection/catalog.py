@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 import uuid
@@ -25,6 +26,7 @@ from picoseek_search.operations.operations import Operations
 from picoseek_search.storage.data_directory import DataDirectory
 from picoseek_search.storage.history import History
 from picoseek_search.storage.registry import RegisteredRebuild, Registration, Registry
+from picoseek_search.storage.sqlite import corrupt
 
 _KIND_PATHS = ("index.factory", "index.ef_construction")
 _RETRY_AFTER_STOP_S = 1.0
@@ -60,12 +62,7 @@ class Catalog:
             self._registry = Registry(self._directory.registry)
             for name in self._registry.discarded():
                 self._discard(name)
-            self.operations = Operations(
-                OperationStore(self._directory.operations),
-                threads=options.operation_threads,
-                max_waiting=options.max_waiting_operations,
-                keep=options.keep_operations,
-            )
+            self.operations = self._open_operations()
             """Long work of the node."""
             self._rebuilds = RebuildOperations(self._registry, self.operations)
             self._open_all()
@@ -348,9 +345,13 @@ class Catalog:
     def _open_all(self) -> None:
         rebuilds = self._registry.rebuilds()
         histories = self._registry.histories()
-        for registration in self._registry.all():
+        for registration, damage in self._registry.all():
             name = registration.settings.name
             self._registrations[name] = registration
+            if damage is not None:
+                _LOG.error("collection %r is set aside: %s", name, damage)
+                self._collections[name] = damage
+                continue
             registered = rebuilds.get(registration.directory)
             rebuild = None if registered is None else RunningRebuild(*astuple(registered))
             try:
@@ -361,17 +362,53 @@ class Catalog:
             except ServiceError as error:
                 _LOG.error("collection %r is set aside: %s", name, error)
                 self._collections[name] = error
-        self._aliases = self._registry.aliases()
-        self._named = self._collections | {alias: self._collections[name] for alias, name in self._aliases.items()}
+        self._named = dict(self._collections)
+        for alias, target in self._registry.aliases().items():
+            if isinstance(target, ServiceError):
+                _LOG.error("alias %r is set aside: %s", alias, target)
+                self._named.setdefault(alias, target)
+            else:
+                self._aliases[alias] = target
+                self._named[alias] = self._collections.get(target) or collection_not_found(target)
         self.operations.fail_interrupted()
 
+    def _open_operations(self) -> Operations:
+        def read() -> Operations:
+            store = OperationStore(self._directory.operations)
+            try:
+                return Operations(
+                    store,
+                    threads=self._options.operation_threads,
+                    max_waiting=self._options.max_waiting_operations,
+                    keep=self._options.keep_operations,
+                )
+            except BaseException:
+                # One that is left open removes files of the next one of its name.
+                store.close()
+                raise
+
+        try:
+            return read()
+        except ServiceError as error:
+            if error.reason != "STORAGE_CORRUPT":
+                raise
+            # Nothing depends on it: what has to go on is in the registry.
+            _LOG.error("operations are forgotten: %s", error)
+            self._directory.set_aside(self._directory.operations)
+            return read()
+
     def _opened(
-        self, registration: Registration, rebuild: RunningRebuild | None, history: History | None
+        self, registration: Registration, rebuild: RunningRebuild | None, history: History | ServiceError | None
     ) -> Collection:
+        if isinstance(history, ServiceError):
+            raise history
         specification = specify(registration.settings)
         specification.settings.CopyFrom(registration.settings)
         path = self._directory.collections / registration.directory
-        collection = Collection(path, specification, self._options, self._workers, create=False, rebuild=rebuild)
+        try:
+            collection = Collection(path, specification, self._options, self._workers, create=False, rebuild=rebuild)
+        except sqlite3.Error as error:
+            raise corrupt(path, str(error)) from error
         collection.history = history or collection.history
         return collection
 

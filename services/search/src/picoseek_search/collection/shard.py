@@ -26,8 +26,9 @@ from picoseek_search.collection.write_queue import Outcome, Write, WriteQueue
 from picoseek_search.operations.progress import Progress
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
+from picoseek_search.storage.applied import begin_shard
 from picoseek_search.storage.database import CollectionDatabase
-from picoseek_search.storage.documents import DocumentReader, DocumentWriter, Effect, RowDirectory, StoredRow
+from picoseek_search.storage.documents import DocumentReader, Effect, RowDirectory, StoredRow
 from picoseek_search.storage.filter_sql import Schema
 from picoseek_search.storage.log import EmbeddedLog, Revision
 from picoseek_search.storage.requests import RequestTable
@@ -73,6 +74,9 @@ class Shard:
         self._cache = IndexCache(directory / "index", settings.dimension, settings.metric)
         self._beside = IndexCache(directory / "rebuild", settings.dimension, settings.metric)
         try:
+            if create:
+                with translated(self._database.path), transaction(self._database.writer):
+                    begin_shard(self._database.writer, settings.number)
             self._built = self._load()
         except ServiceError as error:
             cause = error
@@ -207,14 +211,11 @@ class Shard:
         return outcomes
 
     def _load(self) -> list[Part]:
-        number = self._settings.number
         growing_rows = self._options.growing_rows
-        documents = DocumentWriter(self._database.writer, number)
-        with translated(self._database.path), transaction(self._database.writer):
-            documents.ensure_shard()
         with self.reader() as (reader, revision), self._index.lock:
             self._index.publish(Snapshot(revision, 0, ()))
             directory = reader.directory()
+            reader.check(directory)
             covered = np.zeros(len(directory.rows), np.bool_)
             built = self._load_beside(directory)
             for cached in self._cache.load(directory, self._settings.kind):

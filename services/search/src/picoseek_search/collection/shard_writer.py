@@ -9,6 +9,7 @@ from picoseek_protos.log.v1 import record_pb2
 
 from picoseek_search.collection.shard_index import ShardIndex
 from picoseek_search.collection.write_queue import Outcome, Write, WriteResult
+from picoseek_search.storage.applied import mark_applied, read_applied
 from picoseek_search.storage.database import CollectionDatabase
 from picoseek_search.storage.documents import DocumentWriter, Effect
 from picoseek_search.storage.filter_sql import Schema, compile_filter
@@ -64,15 +65,16 @@ class ShardWriter:
         Raises:
             ServiceError: DISK_FULL or STORAGE_CORRUPT; none of them was applied.
         """
-        with self._index.lock, translated(self._database.path):
+        database = self._database
+        with self._index.lock, translated(database.path):
             outcomes: list[Outcome] = []
             revision = before = self._index.snapshot.revision
             effects: list[Effect] = []
             staged = None
             try:
-                with transaction(self._database.writer):
-                    if self._documents.applied() != before:
-                        raise corrupt(self._database.path, "it is not at the revision that was written last")
+                with transaction(database.writer):
+                    if read_applied(database.writer, self._shard, database.path).revision != before:
+                        raise corrupt(database.path, "it is not at the revision that was written last")
                     for write in writes:
                         outcome, effect = self._apply_one(write, revision)
                         outcomes.append(outcome)
@@ -80,7 +82,7 @@ class ShardWriter:
                             revision = outcome.revision
                             effects.append(effect)
                     if revision != before:
-                        self._documents.mark_applied(revision)
+                        mark_applied(database.writer, self._shard, revision)
                         staged = self._index.stage(Effect.of_all(effects), revision)
             except BaseException:
                 self._index.discard()

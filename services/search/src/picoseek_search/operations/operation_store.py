@@ -10,7 +10,7 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 from picoseek_protos.v1 import operation_pb2
 
-from picoseek_search.storage.sqlite import connect, corrupt, transaction, translated
+from picoseek_search.storage.sqlite import check_form, connect, corrupt, transaction, translated
 
 _SCHEMA = """
 CREATE TABLE operations (
@@ -42,6 +42,11 @@ class OperationStore:
         """
         self._path = path
         self._connection = connect(path, schema=_SCHEMA, create=True)
+        try:
+            check_form(self._connection, path)
+        except BaseException:
+            self._connection.close()
+            raise
         self._lock = threading.Lock()
 
     def all(self) -> list[StoredOperation]:

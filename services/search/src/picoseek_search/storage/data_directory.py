@@ -63,6 +63,12 @@ class DataDirectory:
         """Remove a collection's directory, if it is there."""
         shutil.rmtree(self.collections / name, ignore_errors=True)
 
+    def set_aside(self, database: Path) -> None:
+        """Keep a damaged database under another name, in the place of the one before."""
+        for path in self._root.glob(f"{database.name}*"):
+            if ".damaged" not in path.name:
+                os.replace(path, path.with_name(path.name.replace(database.name, f"{database.name}.damaged")))
+
     def close(self) -> None:
         """Let go of the directory."""
         self._lock.close()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from picoseek_chassis.errors import ServiceError
 
-from picoseek_search.storage import documents, log, requests
+from picoseek_search.storage import applied, documents, log, requests
 from picoseek_search.storage.documents import DocumentReader
 from picoseek_search.storage.sqlite import connect, connect_reader, translated
 
-SCHEMA = ";".join([documents.SCHEMA, requests.SCHEMA, log.SCHEMA])
+SCHEMA = ";".join([applied.SCHEMA, documents.SCHEMA, requests.SCHEMA, log.SCHEMA])
 """Statements that make the tables of a collection."""
 _IDLE_READERS = 4
 
@@ -30,6 +30,12 @@ class CollectionDatabase:
         """
         self._path = path
         self._writer = connect(path, schema=SCHEMA, create=create)
+        try:
+            with translated(path):
+                _add_checksums(self._writer)
+        except BaseException:
+            self._writer.close()
+            raise
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed: Callable[[], ServiceError] | None = None
@@ -95,3 +101,13 @@ class CollectionDatabase:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def _add_checksums(connection: sqlite3.Connection) -> None:
+    """Give the tables of earlier versions the columns that they lack."""
+    for table in ("applied", "requests"):
+        (found,) = connection.execute(
+            "SELECT count(*) FROM pragma_table_info(?) WHERE name = 'checksum'", (table,)
+        ).fetchone()
+        if not found:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")

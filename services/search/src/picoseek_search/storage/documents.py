@@ -1,4 +1,4 @@
-"""Documents of a collection and what was applied to them."""
+"""Documents of a collection."""
 
 from __future__ import annotations
 
@@ -15,17 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from picoseek_protos.v1 import document_pb2
 
+from picoseek_search.storage.applied import read_applied
+from picoseek_search.storage.cross_check import cross_check
 from picoseek_search.storage.filter_sql import SqlCondition, Value, timestamp_text
 from picoseek_search.storage.log import Revision
 from picoseek_search.storage.sqlite import corrupt
 
 SCHEMA = """
-CREATE TABLE applied (
-    shard INTEGER PRIMARY KEY,
-    epoch INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    next_row INTEGER NOT NULL
-) STRICT;
 CREATE TABLE documents (
     row INTEGER PRIMARY KEY,
     shard INTEGER NOT NULL,
@@ -146,26 +142,6 @@ class DocumentWriter:
         self._connection = connection
         self._shard = shard
 
-    def ensure_shard(self) -> None:
-        """Make sure that the shard exists, with nothing applied to it yet."""
-        self._connection.execute(
-            "INSERT OR IGNORE INTO applied (shard, epoch, sequence, next_row) VALUES (?, 1, 0, 1)", (self._shard,)
-        )
-
-    def applied(self) -> Revision:
-        """Return the newest revision."""
-        epoch, sequence = self._connection.execute(
-            "SELECT epoch, sequence FROM applied WHERE shard = ?", (self._shard,)
-        ).fetchone()
-        return Revision(epoch, sequence)
-
-    def mark_applied(self, revision: Revision) -> None:
-        """Note the newest revision."""
-        self._connection.execute(
-            "UPDATE applied SET epoch = ?, sequence = ? WHERE shard = ?",
-            (revision.epoch, revision.sequence, self._shard),
-        )
-
     def upsert(self, documents: Sequence[document_pb2.Document], sequence: int) -> Effect:
         """Write documents with different ids; each takes the place of the one with its id."""
         effect = self.delete([document.id for document in documents])
@@ -246,10 +222,7 @@ class DocumentReader:
         """Hold one state of the database; yields its revision."""
         self._connection.execute("BEGIN")
         try:
-            row = self._connection.execute(
-                "SELECT epoch, sequence FROM applied WHERE shard = ?", (self._shard,)
-            ).fetchone()
-            yield Revision(*row)
+            yield read_applied(self._connection, self._shard, self._path).revision
         finally:
             self._connection.execute("ROLLBACK")
 
@@ -327,6 +300,15 @@ class DocumentReader:
             np.array(ids, np.object_),
             np.array(items, np.object_),
         )
+
+    def check(self, directory: RowDirectory) -> None:
+        """Compare the database with all live versions, and with itself; see cross_check().
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT.
+        """
+        rows, ids, items = directory.rows.tolist(), directory.ids.tolist(), directory.items.tolist()
+        cross_check(self._connection, self._shard, self._path, rows, ids, items)
 
     def vector(self, row: int) -> bytes:
         """Return one version's vector.
@@ -408,7 +390,8 @@ def _attribute(value: document_pb2.AttributeValue) -> object:
 def _checksum(
     vector_checksum: int, row: int, id_: str, item: str, sequence: int, labels: str, attributes: str, body: bytes
 ) -> int:
-    header = json.dumps([vector_checksum, row, id_, item, sequence, labels, attributes]).encode()
+    # What is damaged may be of another type: then it is of another checksum, too.
+    header = json.dumps([vector_checksum, row, id_, item, sequence, labels, attributes], default=repr).encode()
     return int(google_crc32c.value(header + body))
 
 

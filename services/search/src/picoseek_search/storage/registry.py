@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import google_crc32c
 from google.protobuf.message import DecodeError
+from picoseek_chassis import errors
+from picoseek_chassis.errors import ServiceError
 from picoseek_protos.v1 import collection_pb2
 
 from picoseek_search.storage.history import History
-from picoseek_search.storage.sqlite import connect, corrupt, transaction, translated
+from picoseek_search.storage.sqlite import check_form, connect, corrupt, transaction, translated
 
 _SCHEMA = """
 CREATE TABLE collections (
@@ -53,6 +56,8 @@ _ADDED = (
     """,
 )
 """Tables that files of the first versions do not have."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,28 +100,36 @@ class Registry:
         self._path = path
         self._connection = connect(path, schema=_SCHEMA, create=True)
         self._lock = threading.Lock()
-        with self._writing():
-            for statement in _ADDED:
-                self._connection.execute(statement)
+        try:
+            check_form(self._connection, path)
+            with self._writing():
+                for statement in _ADDED:
+                    self._connection.execute(statement)
+        except BaseException:
+            self._connection.close()
+            raise
 
-    def all(self) -> list[Registration]:
-        """Return every collection, by name.
+    def all(self) -> list[tuple[Registration, ServiceError | None]]:
+        """Return every collection, by name, and what is wrong with its row; then only the name of it is known.
 
         Raises:
-            ServiceError: STORAGE_CORRUPT.
+            ServiceError: STORAGE_CORRUPT, there is no telling which collections there are.
         """
-        found: list[Registration] = []
+        found: list[tuple[Registration, ServiceError | None]] = []
         with self._lock, translated(self._path):
             rows = self._connection.execute(
                 "SELECT name, directory, settings, checksum FROM collections ORDER BY name"
             ).fetchall()
         for name, directory, settings, checksum in rows:
             try:
-                if google_crc32c.value(settings) != checksum:
-                    raise corrupt(self._path, f"settings of collection {name!r}")
-                found.append(Registration(directory, collection_pb2.Collection.FromString(settings)))
-            except DecodeError as error:
-                raise corrupt(self._path, f"settings of collection {name!r}") from error
+                known = collection_pb2.Collection.FromString(settings)
+            except DecodeError:
+                known = collection_pb2.Collection()
+            if google_crc32c.value(settings) == checksum and known.name == name:
+                found.append((Registration(directory, known), None))
+            else:
+                bare = Registration(directory, collection_pb2.Collection(name=name))
+                found.append((bare, corrupt(self._path, f"settings of collection {name!r}")))
         return found
 
     def reserve(self, directory: str) -> None:
@@ -163,19 +176,19 @@ class Registry:
                 (registration.directory, text, _checksum(registration.directory, text)),
             )
 
-    def histories(self) -> dict[str, History]:
+    def histories(self) -> dict[str, History | ServiceError]:
         """Return where the writes of restored collections come from, by directory of the collection.
 
         Raises:
-            ServiceError: STORAGE_CORRUPT.
+            ServiceError: STORAGE_CORRUPT; one that concerns one collection is in its place.
         """
-        found: dict[str, History] = {}
+        found: dict[str, History | ServiceError] = {}
         with self._lock, translated(self._path):
             rows = self._connection.execute("SELECT directory, history, checksum FROM histories").fetchall()
         for directory, text, checksum in rows:
-            if checksum != _checksum(directory, text):
-                raise corrupt(self._path, f"history of {directory!r}")
-            found[directory] = History.from_json(text)
+            is_whole = checksum == _checksum(directory, text)
+            damage = corrupt(self._path, f"history of {directory!r}")
+            found[directory] = History.from_json(text) if is_whole else damage
         return found
 
     def change(
@@ -207,7 +220,7 @@ class Registry:
         return changed > 0
 
     def rebuilds(self) -> dict[str, RegisteredRebuild]:
-        """Return the noted rebuilds, by directory of the collection.
+        """Return the noted rebuilds, by directory of the collection, without those that are not what was noted.
 
         Raises:
             ServiceError: STORAGE_CORRUPT.
@@ -220,7 +233,8 @@ class Registry:
         for *content, checksum in rows:
             directory, operation_id, factory, ef_construction = content
             if checksum != _checksum(*content):
-                raise corrupt(self._path, f"rebuild {operation_id!r}")
+                _LOG.error("%s is damaged: rebuild %r is given up, ask for it again", self._path, operation_id)
+                continue
             found[directory] = RegisteredRebuild(operation_id, factory, ef_construction)
         return found
 
@@ -233,18 +247,18 @@ class Registry:
         with self._writing():
             self._connection.execute("DELETE FROM rebuilds WHERE directory = ?", (directory,))
 
-    def aliases(self) -> dict[str, str]:
+    def aliases(self) -> dict[str, str | ServiceError]:
         """Return the names of collections by alias.
 
         Raises:
-            ServiceError: STORAGE_CORRUPT.
+            ServiceError: STORAGE_CORRUPT; one that concerns one alias is in its place.
         """
         with self._lock, translated(self._path):
             rows = self._connection.execute("SELECT name, collection, checksum FROM aliases ORDER BY name").fetchall()
-        for name, collection, checksum in rows:
-            if checksum != _checksum(name, collection):
-                raise corrupt(self._path, f"alias {name!r}")
-        return {name: collection for name, collection, _ in rows}
+        return {
+            name: collection if checksum == _checksum(name, collection) else _damaged_alias(self._path, name)
+            for name, collection, checksum in rows
+        }
 
     def set_alias(self, name: str, collection: str) -> None:
         """Make or move an alias.
@@ -303,4 +317,10 @@ class Registry:
 
 
 def _checksum(*content: str | int) -> int:
-    return int(google_crc32c.value(json.dumps(content).encode()))
+    return int(google_crc32c.value(json.dumps(content, default=repr).encode()))
+
+
+def _damaged_alias(path: Path, name: str) -> ServiceError:
+    return errors.data_loss(
+        "STORAGE_CORRUPT", f"{path} is damaged (alias {name!r}): set the alias again", file=str(path), alias=name
+    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
 
 from picoseek_search.storage.log import Revision
+from picoseek_search.storage.sqlite import corrupt
 
 SCHEMA = """
 CREATE TABLE requests (
@@ -18,6 +23,7 @@ CREATE TABLE requests (
     inserted INTEGER NOT NULL,
     replaced INTEGER NOT NULL,
     deleted INTEGER NOT NULL,
+    checksum INTEGER,
     PRIMARY KEY (shard, request_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_sequence ON requests (shard, sequence)
@@ -68,19 +74,20 @@ class RequestTable:
     def add(self, shard: int, request_id: str, applied: AppliedRequest) -> None:
         """Note a write, and forget those that are too old."""
         counts, revision = applied.counts, applied.revision
+        content = (
+            shard,
+            request_id,
+            applied.content,
+            revision.epoch,
+            revision.sequence,
+            counts.inserted,
+            counts.replaced,
+            counts.deleted,
+        )
         self._connection.execute(
-            "INSERT INTO requests (shard, request_id, content, epoch, sequence, inserted, replaced, deleted)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                shard,
-                request_id,
-                applied.content,
-                revision.epoch,
-                revision.sequence,
-                counts.inserted,
-                counts.replaced,
-                counts.deleted,
-            ),
+            "INSERT INTO requests (shard, request_id, content, epoch, sequence, inserted, replaced, deleted, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*content, _checksum(*content)),
         )
         self._connection.execute(
             "DELETE FROM requests WHERE shard = ? AND sequence <= ?", (shard, revision.sequence - self._keep)
@@ -104,3 +111,43 @@ def first_request(connection: sqlite3.Connection, shard: int) -> int | None:
     """Return the smallest remembered sequence, or None if there is none."""
     (found,) = connection.execute("SELECT min(sequence) FROM requests WHERE shard = ?", (shard,)).fetchone()
     return None if found is None else int(found)
+
+
+def check_requests(connection: sqlite3.Connection, shard: int, path: Path, newest: int) -> None:
+    """Check that every remembered write is what was noted, and none between the oldest and the newest is missing.
+
+    Args:
+        connection: in a transaction.
+        shard: its number.
+        path: the file, for messages.
+        newest: sequence that was applied last.
+
+    Raises:
+        ServiceError: STORAGE_CORRUPT.
+    """
+    by_id = connection.execute(
+        "SELECT shard, request_id, content, epoch, sequence, inserted, replaced, deleted, checksum"
+        " FROM requests WHERE shard = ? ORDER BY request_id",
+        (shard,),
+    ).fetchall()
+    for *content, checksum in by_id:
+        # There is none where a snapshot was restored or an earlier version has made the row.
+        if checksum is not None and checksum != _checksum(*content):
+            raise corrupt(path, f"request {content[1]!r}")
+    by_sequence = connection.execute(
+        "SELECT sequence, request_id FROM requests INDEXED BY requests_by_sequence WHERE shard = ? ORDER BY sequence",
+        (shard,),
+    ).fetchall()
+    ids = [row[1] for row in by_id]
+    sequences = [row[0] for row in by_sequence]
+    if (
+        ids != sorted(ids)
+        or sorted((row[4], row[1]) for row in by_id) != by_sequence
+        or sequences != list(range(newest + 1 - len(sequences), newest + 1))
+        or (newest > 0 and not sequences)
+    ):
+        raise corrupt(path, "requests")
+
+
+def _checksum(*content: int | str | bytes) -> int:
+    return int(google_crc32c.value(json.dumps(content, default=repr).encode()))

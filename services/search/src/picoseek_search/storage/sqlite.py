@@ -9,6 +9,8 @@ from pathlib import Path
 
 from picoseek_chassis import errors
 
+from picoseek_search.storage import wal
+
 APPLICATION_ID = 0x7069636F
 """Marks a database as ours ("pico")."""
 FORMAT_VERSION = 1
@@ -17,7 +19,16 @@ _PAGE_BYTES = 8192
 _LOCK_TIMEOUT_S = 30.0
 _RETRY_AFTER_FULL_S = 5.0
 _FULL = {sqlite3.SQLITE_FULL}
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN}
+_CORRUPT = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    # Statements and rows here are right, so that only a damaged table, column or value lets them fail so.
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_FORMAT,
+}
 
 
 def connect(path: Path, *, schema: str, create: bool) -> sqlite3.Connection:
@@ -33,6 +44,9 @@ def connect(path: Path, *, schema: str, create: bool) -> sqlite3.Connection:
     Raises:
         ServiceError: STORAGE_CORRUPT, also when it was written by a newer version; DISK_FULL.
     """
+    cause = wal.damage(path.with_name(f"{path.name}-wal"))
+    if cause:
+        raise corrupt(path, f"write-ahead log: {cause}")
     with translated(path):
         connection = _open(path, "rwc" if create else "rw")
         try:
@@ -82,9 +96,22 @@ def translated(path: Path) -> Generator[None]:
                 f"there is no room to write {path.name} and nothing was applied; make room and send it again",
                 retry_after_s=_RETRY_AFTER_FULL_S,
             ) from error
-        if code in _CORRUPT:
+        # A text that is no UTF-8 is an OperationalError without a code.
+        if code in _CORRUPT or (not code and isinstance(error, sqlite3.OperationalError)):
             raise corrupt(path, str(error)) from error
         raise
+
+
+def check_form(connection: sqlite3.Connection, path: Path) -> None:
+    """Read all of a small database and compare its tables with their indexes.
+
+    Raises:
+        ServiceError: STORAGE_CORRUPT.
+    """
+    with translated(path):
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise corrupt(path, found)
 
 
 def corrupt(path: Path, cause: str) -> errors.ServiceError:
