@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from picoseek_training.data.classes import ClassTable
-from picoseek_training.detector.preparation import _remember, _remembered
 from picoseek_training.distillation.linear_neck import LinearNeckConfig
 from picoseek_training.embedder.targets import learn_teacher_space
 
@@ -33,15 +32,3 @@ def test_a_teacher_s_neck_is_learned_again_when_features_labels_or_settings_diff
     assert _space(tmp_path, features, classes, raw_weight=0.25)[1]
     assert _space(tmp_path, features, 1 - classes)[1]
     assert _space(tmp_path, features + np.float16(1), 1 - classes)[1]
-
-
-def test_a_teacher_s_boxes_of_other_pictures_are_not_taken(tmp_path: Path) -> None:
-    rows = [np.ones((2, 6), np.float32), np.zeros((0, 6), np.float32)]
-    memory = tmp_path / "teacher" / "set.npz"
-    assert _remembered(memory, "a") is None
-    _remember(memory, "a", rows)
-    kept = _remembered(memory, "a")
-    assert kept is not None and [len(each) for each in kept] == [2, 0]
-    assert _remembered(memory, "b") is None
-    np.savez_compressed(memory, rows=rows[0], counts=[2])  # as they were kept before there were keys
-    assert _remembered(memory, "a") is None
