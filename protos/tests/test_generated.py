@@ -46,9 +46,25 @@ def test_services_have_the_methods_of_the_contract() -> None:
         for service in module.DESCRIPTOR.services_by_name.values()
     }
     assert methods == {
-        "picoseek.v1.CollectionService": ["CreateCollection", "DeleteCollection", "GetCollection", "ListCollections"],
+        "picoseek.v1.CollectionService": sorted(
+            [
+                *("CreateCollection", "GetCollection", "ListCollections", "UpdateCollection", "DeleteCollection"),
+                *("SetAlias", "DeleteAlias", "ListAliases"),
+                *(
+                    "CreateSnapshot",
+                    "GetSnapshot",
+                    "ListSnapshots",
+                    "VerifySnapshot",
+                    "RestoreSnapshot",
+                    "DeleteSnapshot",
+                ),
+                *("GetOperation", "ListOperations", "WaitOperation", "CancelOperation"),
+            ]
+        ),
         "picoseek.v1.DetectEmbedService": ["DetectEmbed", "Embed", "GetModel", "ListModels", "StreamDetectEmbed"],
-        "picoseek.v1.SearchService": ["Count", "Delete", "Get", "List", "Search", "StreamSearch", "Upsert"],
+        "picoseek.v1.SearchService": sorted(
+            ["Upsert", "Delete", "Get", "List", "Count", "Search", "StreamSearch", "GetSearchQuality"]
+        ),
     }
 
 
