@@ -115,7 +115,7 @@ def run(gallery: Collection, seconds: float) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("factory", "seconds"),
-    [("HNSW8", 3), ("IVF,SQ8", 3), ("IVF,Flat", 3), pytest.param("HNSW8", 30, marks=pytest.mark.slow)],
+    [("HNSW8", 3), ("IVF,SQ8", 3), ("IVF,Flat", 3), pytest.param("HNSW8", 10, marks=pytest.mark.slow)],
 )
 def test_every_answer_is_right_while_documents_come_and_go(
     open_catalog: Callable[..., Catalog],
