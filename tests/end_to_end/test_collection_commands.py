@@ -2,80 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 import waiting
 from picoseek import Client, ConnectionConfig, Document
+from search_command_line import WITHIN_S, CommandLine, search_command_line
 
 pytestmark = pytest.mark.slow
 
-WITHIN_S = 180.0
 SPACE = "sha256:" + "ab" * 32
-
-
-class CommandLine:
-    """Runs `picoseek` against a search service."""
-
-    def __init__(self, search: str) -> None:
-        self.search = search
-
-    def run(self, *arguments: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command and check its exit status."""
-        done = subprocess.run(
-            [sys.executable, "-m", "picoseek.cli", *map(str, arguments)],
-            env=os.environ | {"PICOSEEK_SEARCH_ADDRESS": self.search},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-        )
-        assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def json(self, *arguments: object) -> Any:
-        """Run a command with --json; standard output must hold JSON alone."""
-        return json.loads(self.run(*arguments, "--json").stdout)
 
 
 @pytest.fixture(scope="module")
 def picoseek(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, and a service of small indexes."""
-    folder: Path = tmp_path_factory.mktemp("search")
-    address = f"127.0.0.1:{waiting.free_port()}"
-    command = [
-        sys.executable,
-        "-m",
-        "picoseek_search",
-        "--port",
-        address.rpartition(":")[2],
-        "--data-dir",
-        folder / "data",
-    ]
     small = {"PICOSEEK_SEARCH_GROWING_ROWS": "64", "PICOSEEK_SEARCH_GRAPH_ROWS": "128", "PICOSEEK_SEARCH_IDLE_S": "0.1"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | small, stdout=log, stderr=log)
-    try:
-        with grpc.insecure_channel(address) as channel:
-            grpc.channel_ready_future(channel).result(WITHIN_S)
-        yield CommandLine(address)
-    finally:
-        process.terminate()
-        assert process.wait(WITHIN_S) == 0, (folder / "log").read_text()
+    with search_command_line(tmp_path_factory.mktemp("search"), small) as commands:
+        yield commands
 
 
 def fill(picoseek: CommandLine, name: str, count: int) -> None:
     draw = np.random.default_rng(1)
-    with Client(ConnectionConfig(search=picoseek.search, timeout_s=WITHIN_S)) as client:
+    with Client(ConnectionConfig(search=picoseek.address, timeout_s=WITHIN_S)) as client:
         client.upsert(
             name,
             [Document(f"d{number}", draw.normal(size=8).astype(np.float32)) for number in range(count)],

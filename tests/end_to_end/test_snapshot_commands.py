@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import grpc
 import numpy as np
 import pyarrow.parquet
 import pytest
-import waiting
 from picoseek import (
     AttributeField,
     AttributeType,
@@ -31,53 +24,20 @@ from picoseek import (
     Revision,
     VectorType,
 )
+from search_command_line import WITHIN_S, CommandLine, search_command_line
 
 pytestmark = pytest.mark.slow
 
-WITHIN_S = 180.0
 SPACE = "sha256:" + "ab" * 32
 DIMENSION = 16
 EVERYTHING = DocumentMask(vector=True, labels=True, attributes=True, payload=True, provenance=True)
 SCHEMA = tuple(AttributeField(kind.value, kind) for kind in AttributeType)
 
 
-class CommandLine:
-    """Runs `picoseek` against a search service."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def run(self, *arguments: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "picoseek.cli", *map(str, arguments)],
-            env=os.environ | {"PICOSEEK_SEARCH_ADDRESS": self.address},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-        )
-        assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def json(self, *arguments: object) -> Any:
-        return json.loads(self.run(*arguments, "--json").stdout)
-
-
 @pytest.fixture(scope="module")
 def picoseek(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    folder: Path = tmp_path_factory.mktemp("search")
-    address = f"127.0.0.1:{waiting.free_port()}"
-    command = [sys.executable, "-m", "picoseek_search", "--port", address.rpartition(":")[2]]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "--data-dir", str(folder / "data")], stdout=log, stderr=log)
-    try:
-        with grpc.insecure_channel(address) as channel:
-            grpc.channel_ready_future(channel).result(WITHIN_S)
-        yield CommandLine(address)
-    finally:
-        process.terminate()
-        assert process.wait(WITHIN_S) == 0, (folder / "log").read_text()
+    with search_command_line(tmp_path_factory.mktemp("search")) as commands:
+        yield commands
 
 
 @pytest.fixture

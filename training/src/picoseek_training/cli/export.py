@@ -72,7 +72,9 @@ def detector(
         deployable = detector_deployable(network, input_spec(config.size))
         _say_files(write_format(deployable, Format(target), out, Precision(precision)))
         return
-    changes = (part for override in overrides for part in ("--set", override))
+    # Where the run lay says nothing of how it was trained, and is nobody else's business.
+    said = (override for override in overrides if not override.startswith("output="))
+    changes = (part for override in said for part in ("--set", override))
     command = shlex.join(["picoseek-train", "detector", "--config", str(config_path), *changes])
     _say(export_trained(config, network, measure(config, network), command, out, Precision(precision)))
 
