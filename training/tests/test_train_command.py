@@ -185,9 +185,12 @@ def test_a_detector_is_trained_measured_and_exported(tmp_path: Path, monkeypatch
     assert list((tmp_path / "run/tensorboard").iterdir())
     measured = json.loads(_run("eval", "detector", "--config", recipe, "--json").stdout)
     assert set(measured["test"]) == {"ap", "ap50", "ar", "best_box_iou50"}
-    exported = _run("export", "detector", "--config", recipe, "--out", tmp_path / "bundle")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    changes = ("--set", f"output={tmp_path / 'moved'}", "--set", "steps=10")
+    exported = _run("export", "detector", "--config", recipe, *changes, "--out", tmp_path / "bundle")
     assert exported.exit_code == 0, exported.stderr
-    assert load_bundle(tmp_path / "bundle").manifest.recipe == f"picoseek-train detector --config {recipe}"
+    said = f"picoseek-train detector --config {recipe} --set steps=10"
+    assert load_bundle(tmp_path / "bundle").manifest.recipe == said
 
 
 def _write_teacher(file: Path) -> None:
