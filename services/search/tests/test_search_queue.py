@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from picoseek_chassis.errors import ServiceError
+from picoseek_search.transport.search_costs import LIGHT_S
 from picoseek_search.transport.search_queue import MOST_QUERIES, Outcome, SearchQueue
 
 WITHIN_S = 20.0
@@ -23,18 +24,32 @@ class Desk:
         self.made: list[list[int]] = []
         self.over: dict[int, list[bool]] = defaultdict(list)
         self.first: Callable[[], None] = lambda: None
+        self._threads = threads
         self._executor = ThreadPoolExecutor(threads)
         self._opened = threading.Event()
         for _ in range(threads):
             self._executor.submit(self._opened.wait, WITHIN_S)
         self._queue = SearchQueue[int, int](self._search, self._executor, threads)
 
-    def ask(self, work: int, key: str = "a", queries: int = 1, deadline: float | None = None) -> asyncio.Future[int]:
+    def ask(
+        self,
+        work: int,
+        key: str = "a",
+        queries: int = 1,
+        deadline: float | None = None,
+        kind: str | None = None,
+    ) -> asyncio.Future[int]:
         over = self.over[work].append
-        return self._queue.submit(work, key=key, queries=queries, deadline=deadline, over=over)
+        return self._queue.submit(work, key=key, queries=queries, deadline=deadline, over=over, kind=kind)
 
     def open(self) -> None:
         self._opened.set()
+
+    def hold_up(self) -> None:
+        """Occupy the threads again, until `open`."""
+        self._opened.clear()
+        for _ in range(self._threads):
+            self._executor.submit(self._opened.wait, WITHIN_S)
 
     def close(self) -> None:
         self.open()
@@ -142,3 +157,48 @@ async def test_threads_share_what_waits() -> None:
     desk.close()
     assert sorted(work for made in desk.made for work in made) == list(range(8))
     assert max(len(made) for made in desk.made) <= 4
+
+
+async def test_a_kind_that_was_light_is_made_together_in_the_loop_and_waits_for_no_thread(desk: Desk) -> None:
+    desk.open()
+    assert await all_of([desk.ask(0, kind="light")]) == [0]
+    desk.hold_up()
+    here = threading.get_ident()
+    seen: list[int] = []
+    desk.first = lambda: seen.append(threading.get_ident())
+    other = desk.ask(9)
+    asked = [desk.ask(number, kind="light") for number in (1, -2, 3)] + [desk.ask(4, "b", kind="light")]
+    left = desk.ask(5, kind="light")
+    left.cancel()
+    first, bad, third, different = await all_of(asked)
+    assert (first, third, different) == (10, 30, 40)
+    assert isinstance(bad, ValueError)
+    assert set(seen) == {here}
+    assert desk.made == [[0], [1, -2, 3], [1], [-2], [3], [4]]
+    assert desk.over == {9: [], 0: [True], 1: [True], -2: [True], 3: [True], 4: [True], 5: [False]}
+    desk.open()
+    assert await all_of([other]) == [90]
+
+
+async def test_a_kind_that_was_dear_is_left_to_the_threads_until_it_is_light_again(desk: Desk) -> None:
+    def compute() -> None:
+        begun = time.thread_time()
+        while time.thread_time() - begun < 20 * LIGHT_S:
+            pass
+
+    desk.open()
+    threads: list[int] = []
+    desk.first = compute
+    assert await all_of([desk.ask(1, kind="k")]) == [10]
+    desk.first = lambda: threads.append(threading.get_ident())
+    made = 0
+    while not threads or threads[-1] != threading.get_ident():
+        assert await all_of([desk.ask(2, kind="k")]) == [20]
+        made += 1
+    # A moving average: one cheap search does not make up for a dear one.
+    assert made > 3
+    desk.first = compute
+    assert await all_of([desk.ask(3, kind="k")]) == [30]
+    desk.first = lambda: threads.append(threading.get_ident())
+    assert await all_of([desk.ask(4, kind="k")]) == [40]
+    assert threads[-1] != threading.get_ident()

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import grpc.aio
+import uvloop
 from grpc_reflection.v1alpha import reflection
 
-from picoseek_chassis.error_interceptor import ErrorInterceptor
 from picoseek_chassis.failure import ServiceFailedError, take_failures
+from picoseek_chassis.guarded_server import GuardedServer
 from picoseek_chassis.health import Health
 from picoseek_chassis.settings import ServiceSettings
 from picoseek_chassis.telemetry import configure_logging
@@ -55,6 +56,10 @@ async def serve(
     server = _make_server(settings)
     health = Health()
     health.register(server)
+    if settings.channelz:
+        from grpc_channelz.v1 import channelz  # an extra of its own, only with the flag
+
+        channelz.add_channelz_servicer(server)
     async with application(server, health) as names:
         if settings.reflection:
             reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
@@ -83,7 +88,7 @@ def run(settings: ServiceSettings, application: Application) -> int:
     configure_logging(settings.log_level, settings.log_format)
     _LOG.info("settings: %s", settings.describe())
     try:
-        asyncio.run(serve(settings, application))
+        uvloop.run(serve(settings, application))
     except (OSError, ServiceFailedError) as error:
         _LOG.error("%s", error)
         return 1
@@ -103,12 +108,7 @@ def _make_server(settings: ServiceSettings) -> grpc.aio.Server:
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)))
         options.append(("grpc.max_connection_age_grace_ms", round(settings.drain_grace_s * 1000)))
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
-    if settings.channelz:
-        from grpc_channelz.v1 import channelz  # an extra of its own, only with the flag
-
-        channelz.add_channelz_servicer(server)
-    return server
+    return GuardedServer(options)
 
 
 def _listen(server: grpc.aio.Server, settings: ServiceSettings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -116,8 +117,9 @@ class SealedSegment:
             return self._rows.nearest(queries, options.k, selected)
         k = min(options.k, selected.count)
         hits = self._approximate(queries, options, k, selected)
-        starved = np.flatnonzero((hits.offsets == NO_ROW).any(axis=1))
-        if len(starved):
+        missing = hits.offsets == NO_ROW
+        if missing.any():
+            starved = np.flatnonzero(missing.any(axis=1))
             found = self._rows.nearest(np.ascontiguousarray(queries[starved]), k, selected)
             hits.scores[starved], hits.offsets[starved] = found.scores, found.offsets
         return hits
@@ -152,15 +154,17 @@ class SealedSegment:
         return nearest_of(queries, self._full.rows, offsets, k, self._metric)
 
     def _parameters(self, options: SearchOptions, candidates: int, selected: Bitmap) -> Any:
-        selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
+        reach = 0
         match self._index_kind.structure:
             case Structure.GRAPH:
-                length = self._list_length(options, candidates, selected)
-                return faiss.SearchParametersHNSW(sel=selector, efSearch=length)
+                reach = self._list_length(options, candidates, selected)
             case Structure.CELLS:
-                return faiss.SearchParametersIVF(sel=selector, nprobe=self._cells(options, selected))
+                reach = self._cells(options, selected)
             case Structure.SCAN:
-                return faiss.SearchParameters(sel=selector)
+                pass
+        if selected.is_full:
+            return _parameters_without_selector(self._index_kind.structure, reach)
+        return _parameters(self._index_kind.structure, reach, faiss.IDSelectorBitmap(selected.packed))
 
     def _candidates(self, options: SearchOptions, k: int, selected: Bitmap) -> int:
         if self._full is None:
@@ -184,3 +188,19 @@ class SealedSegment:
     def _too_few(self, selected: Bitmap, k: int) -> bool:
         below = self._index_kind.exact_below
         return selected.count <= max(below.rows, 4 * k, below.share * self.length)
+
+
+def _parameters(structure: Structure, reach: int, selector: Any) -> Any:
+    match structure:
+        case Structure.GRAPH:
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=reach)
+        case Structure.CELLS:
+            return faiss.SearchParametersIVF(sel=selector, nprobe=reach)
+        case Structure.SCAN:
+            return faiss.SearchParameters(sel=selector)
+
+
+@lru_cache(maxsize=256)
+def _parameters_without_selector(structure: Structure, reach: int) -> Any:
+    # Searches only read them, and making them takes longer than many other parts of a search.
+    return _parameters(structure, reach, None)

@@ -23,6 +23,8 @@ MAX_SOURCE_BYTES = 4096
 MAX_REQUEST_ID_CHARACTERS = 128
 MAX_LENGTH = 1e18
 """L2 norm of the longest vector: products of longer ones leave the range of float32."""
+_LEAST_SQUARE, _MOST_SQUARE = 1e-30, 1e35
+"""Squared lengths between them, found in single precision, are above 0 and below the square of `MAX_LENGTH`."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _KINDS: dict[int, str] = {
@@ -190,7 +192,7 @@ def _layout(specification: Specification) -> str:
 
 
 def _check_values(vectors: Vectors, metric: Metric, field: str) -> None:
-    if metric.is_binary:
+    if metric.is_binary or _are_ordinary(vectors):
         return
     wide = vectors.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -204,6 +206,14 @@ def _check_values(vectors: Vectors, metric: Metric, field: str) -> None:
     if metric is Metric.COSINE and (lengths == 0).any():
         place = int(np.flatnonzero(lengths == 0)[0])
         raise _not_finite(field.format(place), "all of it is 0, which has no direction and no cosine")
+
+
+def _are_ordinary(vectors: Vectors) -> bool:
+    """Whether single precision is enough to see that all lengths are fine, as they nearly always are."""
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        squares = np.vecdot(vectors, vectors)
+    # NaN is neither.
+    return bool(squares.min(initial=1.0) > _LEAST_SQUARE and squares.max(initial=1.0) < _MOST_SQUARE)
 
 
 def _not_finite(field: str, cause: str) -> ServiceError:

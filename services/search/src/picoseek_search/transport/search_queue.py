@@ -1,4 +1,4 @@
-"""Searches that wait for a thread: those that ask for the same are made together."""
+"""Searches that wait for their turn: those that ask for the same are made together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from picoseek_chassis import errors
+
+from picoseek_search.transport.search_costs import SearchCosts
 
 WorkT = TypeVar("WorkT")
 AnswerT = TypeVar("AnswerT")
@@ -29,6 +31,7 @@ class _Waiting(Generic[WorkT, AnswerT]):
     queries: int
     deadline: float | None
     over: Callable[[bool], None]
+    kind: Hashable | None
     answer: asyncio.Future[AnswerT]
     is_begun: bool = False
 
@@ -39,6 +42,9 @@ class SearchQueue(Generic[WorkT, AnswerT]):
     There is no timer: a search that finds an idle thread begins at once, alone. A thread that becomes free takes the
     oldest search and those that can be made with it, but leaves the other threads their share. What was made together
     wakes the event loop once.
+
+    Searches of a kind that was seen to be light are made in the event loop itself, together with those that came in
+    the same turn of it: threads would cost more than they do.
     """
 
     def __init__(
@@ -55,11 +61,20 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         self._executor = executor
         self._threads = threads
         self._waiting: deque[_Waiting[WorkT, AnswerT]] = deque()
+        self._light: deque[_Waiting[WorkT, AnswerT]] = deque()
+        self._costs = SearchCosts()
         self._lock = threading.Lock()
         self._busy = 0
 
     def submit(
-        self, work: WorkT, *, key: Hashable, queries: int, deadline: float | None, over: Callable[[bool], None]
+        self,
+        work: WorkT,
+        *,
+        key: Hashable,
+        queries: int,
+        deadline: float | None,
+        over: Callable[[bool], None],
+        kind: Hashable | None = None,
     ) -> asyncio.Future[AnswerT]:
         """Queue a search; called in the event loop, does not block.
 
@@ -69,13 +84,20 @@ class SearchQueue(Generic[WorkT, AnswerT]):
             queries: how many it has.
             deadline: `time.monotonic()` after which it is not begun any more; None: none.
             over: called once with whether it was made; False: nobody waited for it any more when its turn came.
+            kind: what its time depends on, if that is computing in memory alone; None: it may wait for a disk or take
+                much longer than others of its kind, so that it is never made in the event loop.
 
         Returns:
             Its answer; cancel it to wait no more.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting[WorkT, AnswerT](work, key, queries, deadline, over, loop.create_future())
+        waiting = _Waiting[WorkT, AnswerT](work, key, queries, deadline, over, kind, loop.create_future())
         waiting.answer.add_done_callback(lambda answer: self._left(waiting) if answer.cancelled() else None)
+        if kind is not None and self._costs.is_light(kind, queries):
+            if not self._light:
+                loop.call_soon(self._make_light, loop)
+            self._light.append(waiting)
+            return waiting.answer
         with self._lock:
             self._waiting.append(waiting)
             is_looked_after = self._busy == self._threads
@@ -92,32 +114,38 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         if is_dropped:
             waiting.over(False)
 
+    def _make_light(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            batch = _next_batch(self._light, len(self._light))
+        if self._light:
+            # Not at once, so that calls that come and go are looked after in between.
+            loop.call_soon(self._make_light, loop)
+        if batch:
+            begun = time.perf_counter()
+            outcomes = self._outcomes(batch)
+            self._note(batch, time.perf_counter() - begun)
+            _deliver(batch, outcomes)
+
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         while (batch := self._take()) is not None:
             if batch:
-                loop.call_soon_threadsafe(_deliver, batch, self._outcomes(batch))
+                # Of this thread alone: it waits for others, too.
+                begun = time.thread_time()
+                outcomes = self._outcomes(batch)
+                self._note(batch, time.thread_time() - begun)
+                loop.call_soon_threadsafe(_deliver, batch, outcomes)
 
     def _take(self) -> list[_Waiting[WorkT, AnswerT]] | None:
         with self._lock:
             if not self._waiting:
                 self._busy -= 1
                 return None
-            share = -(-len(self._waiting) // self._threads)
-            batch = [self._waiting.popleft()]
-            queries = batch[0].queries
-            others: list[_Waiting[WorkT, AnswerT]] = []
-            while self._waiting and len(batch) < share and queries < MOST_QUERIES and len(others) < _LOOK_AHEAD:
-                waiting = self._waiting.popleft()
-                if waiting.key == batch[0].key and queries + waiting.queries <= MOST_QUERIES:
-                    batch.append(waiting)
-                    queries += waiting.queries
-                else:
-                    others.append(waiting)
-            self._waiting.extendleft(reversed(others))
-            wanted = [waiting for waiting in batch if not waiting.is_begun]
-            for waiting in wanted:
-                waiting.is_begun = True
-            return wanted
+            return _next_batch(self._waiting, -(-len(self._waiting) // self._threads))
+
+    def _note(self, batch: Sequence[_Waiting[WorkT, AnswerT]], seconds: float) -> None:
+        kind = batch[0].kind
+        if kind is not None:
+            self._costs.add(kind, sum(waiting.queries for waiting in batch), seconds)
 
     def _outcomes(self, batch: Sequence[_Waiting[WorkT, AnswerT]]) -> list[Outcome[AnswerT]]:
         now = time.monotonic()
@@ -135,6 +163,25 @@ class SearchQueue(Generic[WorkT, AnswerT]):
                 return [error]
             # One of them is at fault; only by itself it fails by itself.
             return [outcome for work in works for outcome in self._made([work])]
+
+
+def _next_batch(waiting: deque[_Waiting[WorkT, AnswerT]], most_searches: int) -> list[_Waiting[WorkT, AnswerT]]:
+    """Take the oldest search and those that can be made with it; returns those that somebody still waits for."""
+    batch = [waiting.popleft()]
+    queries = batch[0].queries
+    others: list[_Waiting[WorkT, AnswerT]] = []
+    while waiting and len(batch) < most_searches and queries < MOST_QUERIES and len(others) < _LOOK_AHEAD:
+        search = waiting.popleft()
+        if search.key == batch[0].key and queries + search.queries <= MOST_QUERIES:
+            batch.append(search)
+            queries += search.queries
+        else:
+            others.append(search)
+    waiting.extendleft(reversed(others))
+    wanted = [search for search in batch if not (search.is_begun or search.answer.cancelled())]
+    for search in wanted:
+        search.is_begun = True
+    return wanted
 
 
 def _deliver(batch: Sequence[_Waiting[WorkT, AnswerT]], outcomes: Sequence[Outcome[AnswerT]]) -> None:

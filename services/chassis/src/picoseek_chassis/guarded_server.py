@@ -1,4 +1,4 @@
-"""Turns exceptions of handlers into rich statuses."""
+"""The server, which turns exceptions of handlers into rich statuses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import inspect
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -23,37 +23,85 @@ if TYPE_CHECKING:  # generic in the type stubs only
     _Handler = grpc.RpcMethodHandler[Any, Any]
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Answers a ServiceError as the status it stands for, anything unforeseen as INTERNAL with a number to look for."""
+class GuardedServer(grpc.aio.Server):
+    """A server in which exceptions of handlers become rich statuses.
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler:
-        """Wrap the handler of one call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:  # no such method; the server answers UNIMPLEMENTED
-            return cast("_Handler", None)
+    A ServiceError becomes the status it stands for, anything unforeseen INTERNAL with a number to look for. A handler
+    is wrapped once; an interceptor of gRPC would do it on every call.
+    """
+
+    def __init__(self, options: Sequence[tuple[str, Any]]) -> None:
+        """Make a server with gRPC's channel options."""
+        self._server = grpc.aio.server(options=options)
+        self._methods = _Methods()
+        self._server.add_generic_rpc_handlers((self._methods,))
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Add methods."""
+        self._methods.lookups.extend(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, _Handler]) -> None:
+        """Do nothing: generated code has added the same by `add_generic_rpc_handlers`."""
+
+    def add_insecure_port(self, address: str) -> int:
+        """See grpc.aio.Server."""
+        return self._server.add_insecure_port(address)
+
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
+        """See grpc.aio.Server."""
+        return self._server.add_secure_port(address, server_credentials)
+
+    async def start(self) -> None:
+        """See grpc.aio.Server."""
+        await self._server.start()
+
+    async def stop(self, grace: float | None) -> None:
+        """See grpc.aio.Server."""
+        await self._server.stop(grace)
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:
+        """See grpc.aio.Server."""
+        return await self._server.wait_for_termination(timeout)
+
+
+class _Methods(grpc.GenericRpcHandler):
+    """All methods of a server."""
+
+    def __init__(self) -> None:
+        self.lookups: list[grpc.GenericRpcHandler] = []
+        self._known: dict[str, _Handler] = {}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
+        """Return the handler of a call; None: there is no such method, which gRPC answers with UNIMPLEMENTED."""
         method = str(handler_call_details.method)
-        make: Any
-        inner: Any
-        if handler.response_streaming:
-            if handler.request_streaming:
-                make, inner = grpc.stream_stream_rpc_method_handler, handler.stream_stream
-            else:
-                make, inner = grpc.unary_stream_rpc_method_handler, handler.unary_stream
-            # A streaming handler either yields its answers or writes them to the context.
-            wrapped: Any = (_streaming if inspect.isasyncgenfunction(inner) else _awaited)(method, inner)
+        known = self._known.get(method)
+        if known is None:
+            found = (lookup.service(handler_call_details) for lookup in self.lookups)
+            handler = next((handler for handler in found if handler is not None), None)
+            if handler is None:
+                return None
+            known = self._known[method] = _guarded(method, handler)
+        return known
+
+
+def _guarded(method: str, handler: _Handler) -> _Handler:
+    make: Any
+    inner: Any
+    if handler.response_streaming:
+        if handler.request_streaming:
+            make, inner = grpc.stream_stream_rpc_method_handler, handler.stream_stream
         else:
-            if handler.request_streaming:
-                make, inner = grpc.stream_unary_rpc_method_handler, handler.stream_unary
-            else:
-                make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
-            wrapped = _awaited(method, inner)
-        deserialize = _tolerant(handler.request_deserializer)
-        result: _Handler = make(wrapped, deserialize, handler.response_serializer)
-        return result
+            make, inner = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+        # A streaming handler either yields its answers or writes them to the context.
+        wrapped: Any = (_streaming if inspect.isasyncgenfunction(inner) else _awaited)(method, inner)
+    else:
+        if handler.request_streaming:
+            make, inner = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+        else:
+            make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+        wrapped = _awaited(method, inner)
+    result: _Handler = make(wrapped, _tolerant(handler.request_deserializer), handler.response_serializer)
+    return result
 
 
 class _Malformed:
