@@ -37,6 +37,11 @@ class SearchSettings(ServiceSettings):
     build_threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Cores for building an index in the background."""
 
+    index_device: Annotated[str, Field(pattern=r"^(cpu|gpu(:[0-9]{1,2})?)$")] = "cpu"
+    """Where indexes are searched: "cpu", "gpu" (the first) or "gpu:<number>". Flat and IVF indexes are copied to the
+    GPU once they are built; graphs, and searches that select few rows, stay on the CPU. Where the GPU cannot be used
+    the log says why, and everything stays on the CPU. Needs the extra `gpu`, which has faiss-gpu."""
+
     max_waiting_queries: Annotated[int, Field(ge=1)] = 4096
     """Queries that may be searched or wait for it; more are refused with OVERLOADED."""
     max_waiting_reads: Annotated[int, Field(ge=1)] = 256

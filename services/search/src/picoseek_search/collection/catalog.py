@@ -70,6 +70,11 @@ class Catalog:
             self._directory.close()
             raise
 
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether indexes are copied to a GPU."""
+        return self._options.gpu is not None
+
     def get(self, name: str) -> Collection:
         """Return the collection of a name or alias.
 

@@ -15,6 +15,7 @@ from picoseek_search.segment import full_vectors, index_file
 from picoseek_search.segment.arrays import Mask, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.full_vectors import FullVectors
+from picoseek_search.segment.gpu import Gpu
 from picoseek_search.segment.index_file import IndexFileError
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
@@ -41,10 +42,11 @@ class IndexCache:
     document was replaced or removed are not live.
     """
 
-    def __init__(self, directory: Path, dimension: int, metric: Metric) -> None:
+    def __init__(self, directory: Path, dimension: int, metric: Metric, gpu: Gpu | None = None) -> None:
         self._directory = directory
         self._dimension = dimension
         self._metric = metric
+        self._gpu = gpu
 
     def save(self, part: Part) -> None:
         """Write a part, if it is sealed and building it anew would take long."""
@@ -110,6 +112,8 @@ class IndexCache:
             places, matches = _match(keys, directory)
             matches &= ~covered[places]
             if matches.any():
+                if self._gpu is not None:
+                    segment.copy_to(self._gpu)
                 covered[places[matches]] = True
                 found.append(_cached(int(stem.name), segment, keys, places, matches, directory))
         self._remove_all_but({self._stem(cached.part.number).name for cached in found})

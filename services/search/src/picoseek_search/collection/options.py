@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from picoseek_search.segment.gpu import Gpu
+
 
 @dataclass(frozen=True)
 class RecallOptions:
@@ -49,3 +51,5 @@ class EngineOptions:
     """Seconds from a change of a collection to its calibration, so that one takes in many changes."""
     recall: RecallOptions = RecallOptions()
     """How live searches are watched."""
+    gpu: Gpu | None = None
+    """Where indexes are copied to, if that is possible; None: they are searched on the CPU."""

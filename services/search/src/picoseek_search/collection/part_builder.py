@@ -54,6 +54,8 @@ class PartBuilder:
         with self._index.lock:
             number = self._index.next_number()
         segment = self._segment(number, views, kind, check)
+        if self._options.gpu is not None:
+            segment.copy_to(self._options.gpu)
         return Part(
             number,
             segment,

@@ -71,8 +71,8 @@ class Shard:
         self._index = ShardIndex(settings.dimension, settings.metric, options.growing_rows)
         self._options = options
         self._workers = workers
-        self._cache = IndexCache(directory / "index", settings.dimension, settings.metric)
-        self._beside = IndexCache(directory / "rebuild", settings.dimension, settings.metric)
+        self._cache = IndexCache(directory / "index", settings.dimension, settings.metric, options.gpu)
+        self._beside = IndexCache(directory / "rebuild", settings.dimension, settings.metric, options.gpu)
         try:
             if create:
                 with translated(self._database.path), transaction(self._database.writer):

@@ -13,6 +13,7 @@ from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.build import build_index
 from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.full_vectors import FullVectors
+from picoseek_search.segment.gpu import Gpu, GpuCopy
 from picoseek_search.segment.hits import NO_ROW, Hits
 from picoseek_search.segment.index_kind import IndexKind, Structure
 from picoseek_search.segment.metric import Metric
@@ -44,6 +45,7 @@ class SealedSegment:
         self._index_kind = kind
         self._metric = metric
         self._full = full
+        self._copy: GpuCopy | None = None
         self._rows = rows_of(index, kind, metric, full)
 
     @classmethod
@@ -68,6 +70,10 @@ class SealedSegment:
             raise TypeError("a compressed index needs its full vectors in a file")
         dimension = rows.shape[1] * (8 if metric.is_binary else 1)
         return cls(build_index(rows, kind, dimension, metric, check), kind, metric, full)
+
+    def copy_to(self, gpu: Gpu) -> None:
+        """Search on a GPU from now on, where that is possible; what is here stays, for all other searches."""
+        self._copy = gpu.copy(self._index, self._index_kind)
 
     @property
     def index(self) -> Any:
@@ -113,9 +119,10 @@ class SealedSegment:
 
     def search(self, queries: Vectors, options: SearchOptions, selected: Bitmap) -> Hits:
         """See Segment.search."""
-        if self._is_exact(options, selected):
-            return self._rows.nearest(queries, options.k, selected)
         k = min(options.k, selected.count)
+        if self._is_exact(options, selected):
+            copied = self._on_gpu(queries, k, 0, selected) if self._index_kind.is_exact else None
+            return copied or self._rows.nearest(queries, options.k, selected)
         hits = self._approximate(queries, options, k, selected)
         missing = hits.offsets == NO_ROW
         if missing.any():
@@ -146,12 +153,28 @@ class SealedSegment:
         return self._rows.take(offsets)
 
     def _approximate(self, queries: Vectors, options: SearchOptions, k: int, selected: Bitmap) -> Hits:
-        if self._full is None:
-            scores, offsets = self._index.search(queries, k, params=self._parameters(options, k, selected))
-            return Hits(scores.astype(np.float32, copy=False), offsets)
         candidates = self._candidates(options, k, selected)
-        _, offsets = self._index.search(queries, candidates, params=self._parameters(options, candidates, selected))
-        return nearest_of(queries, self._full.rows, offsets, k, self._metric)
+        cells = self._cells(options, selected) if self._index_kind.structure is Structure.CELLS else 0
+        hits = self._on_gpu(queries, candidates, cells, selected)
+        if hits is None:
+            parameters = self._parameters(options, candidates, selected)
+            scores, offsets = self._index.search(queries, candidates, params=parameters)
+            hits = Hits(scores.astype(np.float32, copy=False), offsets)
+        if self._full is None:
+            return hits
+        return nearest_of(queries, self._full.rows, hits.offsets, k, self._metric)
+
+    def _on_gpu(self, queries: Vectors, k: int, cells: int, selected: Bitmap) -> Hits | None:
+        """Find rows by the copy, which does not select: as many more as there are others that may come before them."""
+        if self._copy is None:
+            return None
+        found = self._copy.search(queries, k + self.length - selected.count, cells)
+        if found is None or selected.is_full:
+            return found
+        wanted = (found.offsets != NO_ROW) & selected.mask()[found.offsets]
+        order = np.argsort(~wanted, axis=1, kind="stable")[:, :k]
+        offsets = np.where(np.take_along_axis(wanted, order, 1), np.take_along_axis(found.offsets, order, 1), NO_ROW)
+        return Hits(np.take_along_axis(found.scores, order, 1), offsets)
 
     def _parameters(self, options: SearchOptions, candidates: int, selected: Bitmap) -> Any:
         reach = 0

@@ -71,7 +71,7 @@ class SearchCalls:
             queries=request.queries,
             deadline=deadline,
             over=self._admission.admit(request.queries),
-            kind=_kind(collection, request),
+            kind=self._kind(collection, request),
         )
 
     def _search(self, searches: Sequence[_Search]) -> list[Outcome[search_pb2.SearchResponse]]:
@@ -137,6 +137,21 @@ class SearchCalls:
         response.total_us = (time.monotonic_ns() - search.arrived) // 1000
         return response
 
+    def _kind(self, collection: Collection, request: search_pb2.SearchRequest) -> tuple[object, ...] | None:
+        """Return what the time of a search depends on; None: it may wait for others, or search again and farther."""
+        if (
+            request.filter
+            or request.explain
+            or request.max_per_item
+            or request.HasField("include")
+            or request.HasField("false_accept_rate")
+            or collection.specification.kind.is_compressed
+            or self._catalog.uses_gpu
+        ):
+            return None
+        params = request.params
+        return (collection.identity, request.k, params.exact, params.ef, params.nprobe)
+
     def _check(self, request: search_pb2.SearchRequest) -> None:
         self._limits.check_count("queries", request.queries, self._limits.max_queries)
         if not 1 <= request.k <= self._limits.max_k:
@@ -157,21 +172,6 @@ class SearchCalls:
 
 
 _ONE_SHARD = search_pb2.ShardSummary(asked=1, answered=1)
-
-
-def _kind(collection: Collection, request: search_pb2.SearchRequest) -> tuple[object, ...] | None:
-    """Return what the time of a search depends on; None: it may read from a disk, or search again and farther."""
-    if (
-        request.filter
-        or request.explain
-        or request.max_per_item
-        or request.HasField("include")
-        or request.HasField("false_accept_rate")
-        or collection.specification.kind.is_compressed
-    ):
-        return None
-    params = request.params
-    return (collection.identity, request.k, params.exact, params.ef, params.nprobe)
 
 
 def _key(collection: Collection, request: search_pb2.SearchRequest) -> tuple[object, ...]:
