@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import picoseek
 import pytest
 import waiting
 from fake_services import FakeServices, refusal
+from picoseek import search_stream
+from picoseek.search_bundle import MOST_SEARCHES, BundleSizes, bundle
 from picoseek_protos.v1 import search_pb2, search_service_pb2_grpc
 
 WITHIN_S = 60.0
@@ -103,6 +105,74 @@ async def test_many_searches_use_one_stream_and_each_gets_its_own(service: Searc
     assert calls == ["StreamSearch", "Search"]
 
 
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many searches were in each message."""
+    sizes: list[int] = []
+
+    def noting(requests: Sequence[search_pb2.SearchRequest]) -> search_pb2.SearchRequest:
+        sizes.append(len(requests))
+        return bundle(requests)
+
+    monkeypatch.setattr(search_stream, "bundle", noting)
+    return sizes
+
+
+async def test_many_at_once_go_in_few_messages_and_get_what_they_would_get_alone(
+    service: SearchService, messages: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine.
+    monkeypatch.setattr(BundleSizes, "most", lambda self, settings: MOST_SEARCHES)
+    everything = picoseek.DocumentMask(labels=True, vector=True, provenance=True)
+    options = [
+        picoseek.SearchOptions(k=2),
+        picoseek.SearchOptions(k=3, include=everything, explain=True, false_accept_rate=0.01),
+        picoseek.SearchOptions(k=1, filter='item = "bee" OR item = "dog"'),
+    ]
+    queries = np.random.default_rng(1).random((90, 4), dtype=np.float32)
+    async with picoseek.AsyncClient(service.config) as client:
+
+        async def search(number: int) -> picoseek.SearchResult:
+            return await client.search("things", [queries[number]], space=SPACE.digest, options=options[number % 3])
+
+        alone = [await search(number) for number in range(len(queries))]
+        assert set(messages) == {1}
+        messages.clear()
+        together = await asyncio.gather(*(search(number) for number in range(len(queries))))
+    assert sum(messages) == len(queries)
+    assert max(messages) == MOST_SEARCHES
+    assert len(messages) < len(queries) / 3
+    for one, other in zip(alone, together, strict=True):
+        assert repr(one.hits) == repr(other.hits)
+        assert repr((one.verdicts, one.explanations)) == repr((other.verdicts, other.explanations))
+        assert (one.revision, one.collection, one.larger_is_closer) == (
+            other.revision,
+            other.collection,
+            other.larger_is_closer,
+        )
+
+
+async def test_a_bad_search_among_others_fails_alone(
+    service: SearchService, messages: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BundleSizes, "most", lambda self, settings: MOST_SEARCHES)
+    bad = np.array([1, np.nan, 0, 0], dtype=np.float32)
+    async with picoseek.AsyncClient(service.config) as client:
+        await _nearest(client, 0)
+        outcomes = await asyncio.gather(
+            *(_nearest(client, number % 4) for number in range(20)),
+            client.search("things", [bad], space=SPACE.digest),
+            *(_nearest(client, number % 4) for number in range(20)),
+            return_exceptions=True,
+        )
+    assert max(messages) > 2
+    refused = outcomes.pop(20)
+    assert isinstance(refused, picoseek.InvalidArgumentError)
+    assert refused.reason == "VECTOR_NOT_FINITE"
+    assert "query 0 of vectors" in str(refused)
+    assert outcomes == ["ant", "bee", "cat", "dog"] * 10
+
+
 async def test_an_error_is_that_of_its_search_alone(service: SearchService, calls: list[str]) -> None:
     async with picoseek.AsyncClient(service.config) as client:
         outcomes = await asyncio.gather(
@@ -168,6 +238,7 @@ class Reluctant(search_service_pb2_grpc.SearchServiceServicer):
         self.refusals: list[Any] = []
         self.is_silent = False
         self.breaks = False
+        self.search_cpu_us = 0
 
     async def StreamSearch(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         self.streams += 1
@@ -182,6 +253,7 @@ class Reluctant(search_service_pb2_grpc.SearchServiceServicer):
             else:
                 answer.response.CopyFrom(search_pb2.SearchResponse(ids=["stream"], items=[""], scores=b"\0" * 4))
                 answer.response.offsets.extend([0, 1])
+                answer.response.search_cpu_us = self.search_cpu_us
             yield answer
 
     async def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -232,3 +304,32 @@ async def test_a_stream_that_breaks_costs_its_searches_nothing() -> None:
         servicer.breaks = False
         assert await _nearest(client, 0) == "stream"
         assert servicer.streams == 2
+
+
+async def test_searches_wait_only_shortly_for_messages_that_nobody_answers(messages: list[int]) -> None:
+    async with _reluctant() as (servicer, client):
+        servicer.search_cpu_us = 100
+        assert await _nearest(client, 0) == "stream"
+        servicer.is_silent = True
+        silent = [asyncio.create_task(_nearest(client, 0)) for _ in range(2)]
+        while len(messages) < 3:
+            await asyncio.sleep(0)
+        held = [asyncio.create_task(_nearest(client, 0)) for _ in range(5)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert messages == [1, 1, 1]
+        waiting_since = time.monotonic()
+        while len(messages) < 4 and time.monotonic() - waiting_since < WITHIN_S:
+            await asyncio.sleep(0.001)
+        assert messages == [1, 1, 1, 5]
+        for task in (*silent, *held):
+            task.cancel()
+
+
+@pytest.mark.parametrize("search_cpu_us", [0, 3000])
+async def test_searches_that_take_long_go_one_by_one(messages: list[int], search_cpu_us: int) -> None:
+    async with _reluctant() as (servicer, client):
+        servicer.search_cpu_us = search_cpu_us
+        assert await _nearest(client, 0) == "stream"
+        await asyncio.gather(*(_nearest(client, 0) for _ in range(20)))
+    assert messages == [1] * 21

@@ -60,6 +60,7 @@ class Hall:
         except ServiceError as error:
             return error.reason, error.message
         answer.ClearField("total_us")
+        answer.ClearField("search_cpu_us")
         return answer
 
     def hold(self) -> threading.Event:

@@ -1,21 +1,30 @@
-"""Searches of many callers over one stream, which costs half of what calls cost."""
+"""Searches of many callers over one stream, which costs half of what calls cost, in as few messages as will do."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
+from google.rpc import code_pb2
 from picoseek_protos.v1 import search_pb2
 
 from picoseek.deadline import Deadline
 from picoseek.error_parsing import from_status, late
+from picoseek.search_bundle import BundleSizes, bundle, settings_of, unbundle
 
 if TYPE_CHECKING:
     from picoseek_protos.v1.search_service_pb2_grpc import SearchServiceAsyncStub
+
+
+_BUNDLES_UNDER_WAY = 2
+_HELD_UP_S = 0.02
+_LOOK_AHEAD = 64
 
 
 class _BrokenError(Exception):
@@ -24,6 +33,10 @@ class _BrokenError(Exception):
 
 class SearchStream:
     """Makes searches over a stream that is opened when it is needed, and again after it broke.
+
+    While two messages with several searches, or with searches that could have been several, are under way, searches
+    that come wait for one of them, and then go together with those that ask for the same. Nobody waits for the others
+    longer than 20 ms, and nobody waits at all while the service has nothing of this client to do.
 
     A stream that breaks says nothing of the searches that it carried, so each of them is made again as a call of its
     own, as are all searches of a service that has no streams. It belongs to the event loop in which it is used.
@@ -41,7 +54,7 @@ class SearchStream:
         self._service = service
         self._address = address
         self._is_served = True
-        self._call_ids = itertools.count(1)
+        self._sizes = BundleSizes()
         self._open: _OpenStream | None = None
 
     async def search(
@@ -60,8 +73,7 @@ class SearchStream:
         deadline = None if timeout is None else Deadline.after(timeout)
         if self._is_served:
             try:
-                async with asyncio.timeout(timeout):
-                    return await self._stream().ask(next(self._call_ids), request)
+                return await self._stream().ask(request, timeout)
             except TimeoutError as error:
                 raise late(self._service, self._address) from error
             except _BrokenError:
@@ -76,59 +88,138 @@ class SearchStream:
 
     def _stream(self) -> _OpenStream:
         if self._open is None or self._open.is_broken:
-            self._open = _OpenStream(self._stub, self._not_served)
+            self._open = _OpenStream(self._stub, self._sizes, self._not_served)
         return self._open
 
     def _not_served(self) -> None:
         self._is_served = False
 
 
+@dataclass(eq=False)
+class _Asked:
+    request: search_pb2.SearchRequest
+    settings: bytes
+    answer: asyncio.Future[search_pb2.SearchResponse]
+    alone: bool = False
+
+
 class _OpenStream:
-    def __init__(self, stub: SearchServiceAsyncStub, not_served: Callable[[], None]) -> None:
+    def __init__(self, stub: SearchServiceAsyncStub, sizes: BundleSizes, not_served: Callable[[], None]) -> None:
         self.is_broken = False
+        self._sizes = sizes
         self._not_served = not_served
-        self._to_send: asyncio.Queue[tuple[int, search_pb2.SearchRequest] | None] = asyncio.Queue()
-        self._waiting: dict[int, asyncio.Future[search_pb2.StreamSearchResponse]] = {}
+        self._call_ids = itertools.count(1)
+        self._pending: deque[_Asked] = deque()
+        self._under_way: dict[int, list[_Asked]] = {}
+        self._counted: set[int] = set()
+        """Messages under way that others wait for."""
+        self._hold: asyncio.TimerHandle | None = None
+        self._to_send: asyncio.Queue[search_pb2.StreamSearchRequest | None] = asyncio.Queue()
         self._call: Any = stub.StreamSearch(self._requests())
         self._reading = asyncio.create_task(self._read())
 
-    async def ask(self, call_id: int, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
-        self._waiting[call_id] = asyncio.get_running_loop().create_future()
-        self._to_send.put_nowait((call_id, request))
+    async def ask(self, request: search_pb2.SearchRequest, timeout: float | None) -> search_pb2.SearchResponse:
+        loop = asyncio.get_running_loop()
+        asked = _Asked(request, settings_of(request), loop.create_future())
+        # asyncio.timeout() does the same and costs several times as much.
+        timer = None if timeout is None else loop.call_later(timeout, _expire, asked.answer)
+        self._pending.append(asked)
+        self._send()
         try:
-            answer = await self._waiting[call_id]
+            return await asked.answer
         finally:
-            del self._waiting[call_id]
-        if answer.WhichOneof("result") == "error":
-            raise from_status(answer.error)
-        return answer.response
+            if timer is not None:
+                timer.cancel()
 
     def cancel(self) -> None:
         self._call.cancel()
-        for future in self._waiting.values():
-            future.cancel()
+        for asked in self._unanswered():
+            asked.answer.cancel()
+
+    def _unanswered(self) -> list[_Asked]:
+        return [asked for bundle_ in (*self._under_way.values(), self._pending) for asked in bundle_]
+
+    def _send(self, *, at_once: bool = False) -> None:
+        held: deque[_Asked] = deque()
+        while self._pending:
+            first = self._pending.popleft()
+            most = 1 if first.alone else self._sizes.most(first.settings)
+            # Whoever waits for a revision, and whatever takes long, must not hold up the others.
+            is_counted = most > 2 and not first.request.HasField("min_revision")
+            if is_counted and not at_once and len(self._counted) >= _BUNDLES_UNDER_WAY:
+                held.append(first)
+                continue
+            self._send_together(self._next_bundle(first, most), is_counted=is_counted)
+        self._pending = held
+        if self._hold is not None:
+            self._hold.cancel()
+        loop = asyncio.get_running_loop()
+        self._hold = loop.call_later(_HELD_UP_S, lambda: self._send(at_once=True)) if held else None
+
+    def _next_bundle(self, first: _Asked, most: int) -> list[_Asked]:
+        together, others = [first], deque[_Asked]()
+        while self._pending and len(together) < most and len(others) < _LOOK_AHEAD:
+            asked = self._pending.popleft()
+            (together if asked.settings == first.settings and not asked.alone else others).append(asked)
+        self._pending.extendleft(reversed(others))
+        return together
+
+    def _send_together(self, together: list[_Asked], *, is_counted: bool) -> None:
+        # Whoever asked may have gone meanwhile.
+        wanted = [asked for asked in together if not asked.answer.done()]
+        if not wanted:
+            return
+        call_id = next(self._call_ids)
+        self._under_way[call_id] = wanted
+        if is_counted:
+            self._counted.add(call_id)
+        request = bundle([asked.request for asked in wanted])
+        self._to_send.put_nowait(search_pb2.StreamSearchRequest(call_id=call_id, request=request))
+
+    def _answered(self, answer: search_pb2.StreamSearchResponse) -> None:
+        together = self._under_way.pop(answer.call_id)
+        self._counted.discard(answer.call_id)
+        if answer.WhichOneof("result") == "response":
+            # A service that does not say how long it takes gets each search in a message of its own.
+            if answer.response.search_cpu_us:
+                self._sizes.add(together[0].settings, answer.response.search_cpu_us / len(together))
+            for asked, response in zip(together, unbundle(answer.response, len(together)), strict=True):
+                if not asked.answer.done():
+                    asked.answer.set_result(response)
+        elif len(together) > 1 and answer.error.code == code_pb2.INVALID_ARGUMENT:
+            # One of them is at fault; only by itself it fails by itself.
+            for asked in together:
+                asked.alone = True
+            self._pending.extendleft(reversed(together))
+        else:
+            for asked in together:
+                if not asked.answer.done():
+                    asked.answer.set_exception(from_status(answer.error))
+        self._send()
 
     async def _requests(self) -> AsyncIterator[search_pb2.StreamSearchRequest]:
-        while (entry := await self._to_send.get()) is not None:
-            call_id, request = entry
-            # Whoever asked may have gone while the connection held the sender up.
-            if call_id in self._waiting:
-                yield search_pb2.StreamSearchRequest(call_id=call_id, request=request)
+        while (request := await self._to_send.get()) is not None:
+            yield request
 
     async def _read(self) -> None:
         try:
             async for answer in self._call:
-                future = self._waiting.get(answer.call_id)
-                if future is not None and not future.done():
-                    future.set_result(answer)
+                self._answered(answer)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 self._not_served()
         finally:
             self.is_broken = True
+            if self._hold is not None:
+                self._hold.cancel()
             # gRPC leaves its task that asks for requests behind when the service has ended the call.
             self._to_send.put_nowait(None)
             self._call.cancel()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(_BrokenError())
+            for asked in self._unanswered():
+                if not asked.answer.done():
+                    asked.answer.set_exception(_BrokenError())
+
+
+def _expire(answer: asyncio.Future[search_pb2.SearchResponse]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

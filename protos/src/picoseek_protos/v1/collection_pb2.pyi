@@ -87,6 +87,7 @@ class Collection(google.protobuf.message.Message):
     UPDATED_AT_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
     RESTORED_AT_FIELD_NUMBER: builtins.int
+    INDEX_PENDING_FIELD_NUMBER: builtins.int
     name: builtins.str
     """1 to 64 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit."""
     metric: picoseek_protos.v1.embedding_pb2.Metric.ValueType
@@ -105,6 +106,10 @@ class Collection(google.protobuf.message.Message):
     """See SearchResponse.index_generation. Set by the service."""
     etag: builtins.str
     """Changes with every change of its settings (AIP-154). Set by the service."""
+    index_pending: builtins.bool
+    """Part of its index is being built or merged, or is due to be, what waits for a pause in the writes included. False: as long as nothing
+    is written, the index stays as it is. Set by the service.
+    """
     @property
     def space(self) -> picoseek_protos.v1.embedding_pb2.EmbeddingSpace:
         """Space of its vectors: digest, dimension, type. It cannot be changed."""
@@ -159,9 +164,10 @@ class Collection(google.protobuf.message.Message):
         updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str = ...,
         restored_at: collections_abc.Iterable[picoseek_protos.v1.revision_pb2.Revision] | None = ...,
+        index_pending: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["created_at", b"created_at", "index", b"index", "revision", b"revision", "space", b"space", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "description", b"description", "documents", b"documents", "etag", b"etag", "index", b"index", "index_generation", b"index_generation", "items", b"items", "metric", b"metric", "name", b"name", "replicas", b"replicas", "restored_at", b"restored_at", "revision", b"revision", "schema", b"schema", "segments", b"segments", "shards", b"shards", "space", b"space", "updated_at", b"updated_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "description", b"description", "documents", b"documents", "etag", b"etag", "index", b"index", "index_generation", b"index_generation", "index_pending", b"index_pending", "items", b"items", "metric", b"metric", "name", b"name", "replicas", b"replicas", "restored_at", b"restored_at", "revision", b"revision", "schema", b"schema", "segments", b"segments", "shards", b"shards", "space", b"space", "updated_at", b"updated_at"]) -> None: ...
 
 Global___Collection: typing_extensions.TypeAlias = Collection
 
@@ -337,6 +343,11 @@ class GetCollectionResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     COLLECTION_FIELD_NUMBER: builtins.int
+    PROCESS_MEMORY_BYTES_FIELD_NUMBER: builtins.int
+    process_memory_bytes: builtins.int
+    """Memory of the process that answers, in bytes, without mapped files, which the system may take back: of all its collections, and what it
+    takes by itself. 0: the system does not tell.
+    """
     @property
     def collection(self) -> Global___Collection:
         """The collection."""
@@ -345,9 +356,10 @@ class GetCollectionResponse(google.protobuf.message.Message):
         self,
         *,
         collection: Global___Collection | None = ...,
+        process_memory_bytes: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["collection", b"collection"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "process_memory_bytes", b"process_memory_bytes"]) -> None: ...
 
 Global___GetCollectionResponse: typing_extensions.TypeAlias = GetCollectionResponse
 

@@ -534,6 +534,7 @@ class SearchResponse(google.protobuf.message.Message):
     TOTAL_US_FIELD_NUMBER: builtins.int
     EXPLANATIONS_FIELD_NUMBER: builtins.int
     COLLECTION_FIELD_NUMBER: builtins.int
+    SEARCH_CPU_US_FIELD_NUMBER: builtins.int
     scores: builtins.bytes
     """Little-endian float32, one a hit, in the metric's own direction (see Metric)."""
     index_generation: builtins.int
@@ -544,6 +545,8 @@ class SearchResponse(google.protobuf.message.Message):
     """From arrival to answer, microseconds."""
     collection: builtins.str
     """Name of the collection that was searched, also when an alias was asked: its revisions, and its scores, are its own."""
+    search_cpu_us: builtins.int
+    """Processor time of the search, microseconds; of searches that were made together, this one's share. total_us has waiting in it, too."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Document ids, nearest first within a query."""
@@ -592,9 +595,10 @@ class SearchResponse(google.protobuf.message.Message):
         total_us: builtins.int = ...,
         explanations: collections_abc.Iterable[Global___Explanation] | None = ...,
         collection: builtins.str = ...,
+        search_cpu_us: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["revision", b"revision", "shards", b"shards"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "documents", b"documents", "explanations", b"explanations", "ids", b"ids", "index_generation", b"index_generation", "items", b"items", "larger_is_closer", b"larger_is_closer", "offsets", b"offsets", "revision", b"revision", "scores", b"scores", "shards", b"shards", "total_us", b"total_us", "verdicts", b"verdicts"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "documents", b"documents", "explanations", b"explanations", "ids", b"ids", "index_generation", b"index_generation", "items", b"items", "larger_is_closer", b"larger_is_closer", "offsets", b"offsets", "revision", b"revision", "scores", b"scores", "search_cpu_us", b"search_cpu_us", "shards", b"shards", "total_us", b"total_us", "verdicts", b"verdicts"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

@@ -75,6 +75,7 @@ class SearchCalls:
         )
 
     def _search(self, searches: Sequence[_Search]) -> list[Outcome[search_pb2.SearchResponse]]:
+        begun = time.thread_time_ns()
         collection, request = searches[0].collection, searches[0].request
         specification = collection.specification
         vectors = check_queries(
@@ -99,10 +100,16 @@ class SearchCalls:
         judged = [] if rate is None else verdicts(answer, calibration, rate, specification.metric)
         explained = explanations(answer, query) if request.explain else []
         places = range(0, len(vectors) + 1, request.queries)
-        return [
+        outcomes = [
             self._response(search, answer, first, last, judged[first:last], explained[first:last])
             for search, (first, last) in zip(searches, pairwise(places), strict=True)
         ]
+        ended, spent = time.monotonic_ns(), time.thread_time_ns() - begun
+        for search, outcome in zip(searches, outcomes, strict=True):
+            if isinstance(outcome, search_pb2.SearchResponse):
+                outcome.total_us = (ended - search.arrived) // 1000
+                outcome.search_cpu_us = spent // (1000 * len(searches))
+        return outcomes
 
     def _response(
         self,
@@ -134,7 +141,6 @@ class SearchCalls:
                 self._limits.check_answer(response.ByteSize())
             except errors.ServiceError as error:
                 return error
-        response.total_us = (time.monotonic_ns() - search.arrived) // 1000
         return response
 
     def _kind(self, collection: Collection, request: search_pb2.SearchRequest) -> tuple[object, ...] | None:
