@@ -16,6 +16,7 @@ from picoseek_search.transport.alias_calls import AliasCalls
 from picoseek_search.transport.calls import Context, deadline_of, on_collection
 from picoseek_search.transport.operation_calls import OperationCalls
 from picoseek_search.transport.page_token import decode_page_token, encode_page_token
+from picoseek_search.transport.process_memory import process_memory_bytes
 from picoseek_search.transport.snapshot_calls import SnapshotCalls
 
 _LOG = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
 
         async def answer(collection: Collection) -> collection_pb2.GetCollectionResponse:
             described = await self._admission.run(self._workers.read, 1, deadline, collection.describe)
-            return collection_pb2.GetCollectionResponse(collection=described)
+            return collection_pb2.GetCollectionResponse(
+                collection=described, process_memory_bytes=process_memory_bytes()
+            )
 
         return await on_collection(self._catalog, request.name, answer)
 

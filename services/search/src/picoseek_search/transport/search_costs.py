@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-LIGHT_S = 250e-6
+LIGHT_S = 300e-6
 """A query that takes less is light: handing it to a thread and its answer back costs about as much."""
-OVERHEAD_S = 200e-6
+OVERHEAD_S = 250e-6
 """What a search costs besides, however many queries are made together."""
 _SMOOTHING = 0.25
 _MOST_KINDS = 1024

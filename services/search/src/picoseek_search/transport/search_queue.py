@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
@@ -43,8 +44,8 @@ class SearchQueue(Generic[WorkT, AnswerT]):
     oldest search and those that can be made with it, but leaves the other threads their share. What was made together
     wakes the event loop once.
 
-    Searches of a kind that was seen to be light are made in the event loop itself, together with those that came in
-    the same turn of it: threads would cost more than they do.
+    Searches of a kind that was seen to be light are made in the event loop itself, together with those that come in
+    at the same time: threads would cost more than they do.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         waiting.answer.add_done_callback(lambda answer: self._left(waiting) if answer.cancelled() else None)
         if kind is not None and self._costs.is_light(kind, queries):
             if not self._light:
-                loop.call_soon(self._make_light, loop)
+                loop.call_soon(self._make_light, loop, 0)
             self._light.append(waiting)
             return waiting.answer
         with self._lock:
@@ -114,22 +115,27 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         if is_dropped:
             waiting.over(False)
 
-    def _make_light(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _make_light(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        waiting = len(self._light)
+        if seen < waiting < MOST_QUERIES:
+            # More are coming in: one turn of the loop for them, and the core for gRPC's own threads.
+            os.sched_yield()
+            loop.call_soon(self._make_light, loop, waiting)
+            return
         with self._lock:
-            batch = _next_batch(self._light, len(self._light))
+            batch = _next_batch(self._light, waiting)
         if self._light:
             # Not at once, so that calls that come and go are looked after in between.
-            loop.call_soon(self._make_light, loop)
+            loop.call_soon(self._make_light, loop, len(self._light))
         if batch:
-            begun = time.perf_counter()
+            begun = time.thread_time()
             outcomes = self._outcomes(batch)
-            self._note(batch, time.perf_counter() - begun)
+            self._note(batch, time.thread_time() - begun)
             _deliver(batch, outcomes)
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         while (batch := self._take()) is not None:
             if batch:
-                # Of this thread alone: it waits for others, too.
                 begun = time.thread_time()
                 outcomes = self._outcomes(batch)
                 self._note(batch, time.thread_time() - begun)
