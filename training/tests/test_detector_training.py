@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import paddle
 import pytest
+from interrupted_runs import assert_same_content, break_off
 from picoseek_training import checkpoint
 from picoseek_training.configuration import read_configuration
 from picoseek_training.detector.config import (
@@ -83,32 +84,6 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path):
             np.testing.assert_array_equal(actual[part][key], value, err_msg=key)
 
 
-def assert_same(left, right, way=""):
-    if isinstance(left, dict):
-        assert left.keys() == right.keys(), way
-        for key in left:
-            assert_same(left[key], right[key], f"{way}/{key}")
-    elif isinstance(left, np.ndarray):
-        np.testing.assert_array_equal(left, right, err_msg=way)
-    else:
-        assert left == right, way
-
-
-def interrupted(run, after):
-    step, done = run._train_step, 0
-
-    def stop(batch):
-        nonlocal done
-        if done == after:
-            raise KeyboardInterrupt
-        done += 1
-        return step(batch)
-
-    run._train_step = stop
-    with pytest.raises(KeyboardInterrupt):
-        run.run()
-
-
 VARIANTS = {
     "legacy head, momentum, cycle, moving statistics": {
         "network": "picodet_mainbody",
@@ -151,9 +126,9 @@ def test_a_run_that_keeps_what_the_official_model_knew_goes_on_bit_for_bit(tmp_p
         return DetectorTraining(recipe, both, network, create("picodet_xs"))
 
     start("whole").run()
-    interrupted(start("parts"), after=2)
+    break_off(start("parts"), after=2)
     start("parts").run()
-    assert_same(checkpoint.load(tmp_path / "parts" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
+    assert_same_content(checkpoint.load(tmp_path / "parts" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
     untaught = DetectorTraining(replace(start("other").config, output=tmp_path / "untaught"), both, detector())
     untaught.run()
     kept, learned = (checkpoint.load(tmp_path / name / LAST)["model"] for name in ("whole", "untaught"))
@@ -170,10 +145,10 @@ def test_every_variant_goes_on_bit_for_bit(tmp_path, variant):
         return DetectorTraining(recipe, sets(), network)
 
     start("whole").run()
-    interrupted(start("parts"), after=2)
+    break_off(start("parts"), after=2)
     assert checkpoint.load(tmp_path / "parts" / LAST)["step"] == 2
     start("parts").run()
-    assert_same(checkpoint.load(tmp_path / "parts" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
+    assert_same_content(checkpoint.load(tmp_path / "parts" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
 
 
 @pytest.mark.slow
@@ -190,7 +165,7 @@ def test_a_larger_detector_teaches_and_stays_as_it_is(tmp_path):
     training = DetectorTraining(recipe, sets(), detector())
     before = {key: value.numpy().copy() for key, value in training.detector.state_dict().items()}
     training.run()
-    assert_same(state_of(training._distiller.teacher), state_of(teacher))
+    assert_same_content(state_of(training._distiller.teacher), state_of(teacher))
     moved = {key for key, value in training.detector.state_dict().items() if (value.numpy() != before[key]).any()}
     assert any(key.startswith("neck.") for key in moved) and any(key.startswith("backbone.") for key in moved)
     assert "head.head_reg0.weight" not in moved  # nothing asked for boxes

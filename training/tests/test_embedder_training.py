@@ -11,8 +11,17 @@ import numpy as np
 import onnx
 import paddle
 import pytest
+from interrupted_runs import assert_same_content, break_off
 from onnx import TensorProto, helper
 from picoseek_training import checkpoint
+from picoseek_training.distillation.config import (
+    AverageTeacherConfig,
+    ComparisonConfig,
+    DistillationConfig,
+    FileTeacherConfig,
+    NetworkTeacherConfig,
+    PeerTeacherConfig,
+)
 from picoseek_training.distillation.linear_neck import LinearNeckConfig
 from picoseek_training.distillation.teacher_features import TeacherConfig
 from picoseek_training.embedder import training as embedder_training
@@ -93,38 +102,58 @@ def whole(config: EmbedderTrainingConfig) -> EmbedderTraining:
     return run
 
 
-def _assert_same(left: object, right: object) -> None:
-    if isinstance(left, dict):
-        assert isinstance(right, dict) and left.keys() == right.keys()
-        for key in left:
-            _assert_same(left[key], right[key])
-    elif isinstance(left, np.ndarray):
-        np.testing.assert_array_equal(left, right)
-    else:
-        assert left == right
-
-
-def test_an_interrupted_run_goes_on_bit_for_bit(
-    config: EmbedderTrainingConfig, whole: EmbedderTraining, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_goes_on_bit_for_bit(config: EmbedderTrainingConfig, whole: EmbedderTraining) -> None:
     again = replace(config, output=config.output.parent / "interrupted")
-    run = EmbedderTraining(again)
-    step = run._train_step
-    done = 0
-
-    def stop_after_five(*arguments: object) -> dict[str, object]:
-        nonlocal done
-        if done == 5:
-            raise KeyboardInterrupt
-        done += 1
-        return step(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(run, "_train_step", stop_after_five)
-    with pytest.raises(KeyboardInterrupt):
-        run.run()
+    break_off(EmbedderTraining(again), after=5)
     assert checkpoint.load(again.output / LAST)["step"] == 4
     EmbedderTraining(again).run()
-    _assert_same(checkpoint.load(again.output / LAST), checkpoint.load(config.output / LAST))
+    assert_same_content(checkpoint.load(again.output / LAST), checkpoint.load(config.output / LAST))
+
+
+_ITSELF = DistillationConfig(
+    AverageTeacherConfig("average"), (ComparisonConfig("logits", "kl"), ComparisonConfig("features", "structure"))
+)
+
+
+def _distillation(kind: str, config: EmbedderTrainingConfig) -> DistillationConfig:
+    if kind == "average":
+        return _ITSELF
+    if kind == "network":
+        earlier = NetworkTeacherConfig("network", config.output / LAST)
+        return DistillationConfig(earlier, (ComparisonConfig("logits", "kl"), ComparisonConfig("backbone.stem", "l2")))
+    # Its features are larger than the student's: a linear map is learned, too.
+    file = FileTeacherConfig("file", config.output.parent / "teacher.onnx", {"features": 0}, side=SIDE)
+    return DistillationConfig(file, (ComparisonConfig("features", "cosine"),), labels=0.0)
+
+
+@pytest.mark.parametrize("kind", ["average", "network", "file"])
+def test_a_run_with_another_teacher_learns_from_it_and_goes_on_bit_for_bit(
+    config: EmbedderTrainingConfig, whole: EmbedderTraining, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(embedder_training, "_TAIL_VIEWS", 64)
+    taught = replace(
+        config, output=config.output.parent / f"taught-{kind}", distillation=_distillation(kind, config), evaluation=()
+    )
+    run = EmbedderTraining(taught)
+    run.run()
+    if kind == "average":
+        follower = run._distiller._teacher.model.state_dict()
+        for name, value in run._ema.averaged().items():
+            np.testing.assert_array_equal(follower[name].numpy(), value)
+    again = replace(taught, output=config.output.parent / f"taught-{kind}-interrupted")
+    break_off(EmbedderTraining(again), after=5)
+    assert checkpoint.load(again.output / LAST)["step"] == 4
+    EmbedderTraining(again).run()
+    ended = checkpoint.load(taught.output / LAST)
+    assert_same_content(checkpoint.load(again.output / LAST), ended)
+    assert len(ended["distiller"]["0"]) == (2 if kind == "file" else 0)
+    assert run._train_step(run._sampler.batch(0, 8, SIDE), 1e-3)["distillation"] > 0
+
+
+def test_what_cannot_teach_here_is_refused(config: EmbedderTrainingConfig) -> None:
+    peer = DistillationConfig(PeerTeacherConfig("peer"), (ComparisonConfig("logits", "dml"),))
+    with pytest.raises(ValueError, match=r"`peer`, a second student, is for recipes of `method: recognition`"):
+        replace(config, distillation=peer)
 
 
 def test_frozen_stages_stay_as_they_started_and_the_others_move(

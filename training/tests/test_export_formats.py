@@ -12,6 +12,7 @@ import pytest
 from picoseek_training.detector.export import detector_inputs, input_spec, network_description
 from picoseek_training.embedder.exported import ExportedEmbedder
 from picoseek_training.export.formats import Deployable, Format, write_format
+from picoseek_training.export.old_format import failure_reason
 from picoseek_training.export.program import NetworkInput, write_program
 from picoseek_training.export.stored_weights import Precision, quantized
 from picoseek_training.networks.picodet import NmsConfig
@@ -105,7 +106,10 @@ def test_an_embedder_as_onnx_takes_any_batch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "reason"),
-    [(Format.PADDLE, "4-D"), pytest.param(Format.PDMODEL, "in its old format", marks=pytest.mark.slow)],
+    [
+        (Format.PADDLE, "4-D"),
+        pytest.param(Format.PDMODEL, r"in its old format: ValueError: .*4-D.*\[Hint: .*\]$", marks=pytest.mark.slow),
+    ],
 )
 def test_a_failed_export_leaves_nothing_behind(tmp_path: Path, target: Format, reason: str) -> None:
     make = partial(create, "pplcnet_x0_25", num_classes=None)
@@ -114,6 +118,28 @@ def test_a_failed_export_leaves_nothing_behind(tmp_path: Path, target: Format, r
     with pytest.raises(ValueError, match=reason):
         write_format(no_pictures, target, tmp_path / "a" / "b", Precision.FLOAT32)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("", "its process ended with status -11 and said nothing"),
+        ("Traceback:\n  File x\nKeyError: 'a'\n\nIn code:\n\n  NotImplementedError\n", "NotImplementedError"),
+        (
+            "C++ Traceback:\n0 run\nError Message Summary:\n-----\nFatalError: `Segmentation fault` is detected.\n"
+            "  [TimeInfo: *** Aborted at 1 ***]\n  [SignalInfo: *** SIGSEGV ***]\n",
+            "FatalError: `Segmentation fault` is detected.",
+        ),
+        (
+            "ValueError: In transformed code:\n    File x\n    ValueError: (InvalidArgument) 4-D wanted.\n"
+            "  [Hint: 2 given.] (at /paddle/phi/binary.cc:586)\n  [operator < conv2d > error]\n",
+            "ValueError: (InvalidArgument) 4-D wanted. [Hint: 2 given.]",
+        ),
+        ("Killed\n", "Killed"),
+    ],
+)
+def test_what_a_failed_process_says_is_cut_to_the_reason(said: str, reason: str) -> None:
+    assert failure_reason(said, -11) == reason
 
 
 def test_networks_are_described_by_their_configuration() -> None:

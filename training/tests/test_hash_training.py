@@ -12,6 +12,7 @@ import paddle
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from interrupted_runs import assert_same_content, break_off
 from paddle import nn
 from picoseek_bundle import Bundle, InputSpec, load_bundle
 from picoseek_training import checkpoint
@@ -92,40 +93,47 @@ def _run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(each) for each in arguments])
 
 
-def _assert_same(left: object, right: object) -> None:
-    if isinstance(left, dict):
-        assert isinstance(right, dict) and left.keys() == right.keys()
-        for key in left:
-            _assert_same(left[key], right[key])
-    elif isinstance(left, np.ndarray):
-        np.testing.assert_array_equal(left, right)
-    else:
-        assert left == right
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("train", ["head", "network"])
-def test_an_interrupted_run_goes_on_bit_for_bit(
-    recipe: Path, train: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_goes_on_bit_for_bit(recipe: Path, train: str, tmp_path: Path) -> None:
     def config(name: str) -> HashTrainingConfig:
         return read_configuration(HashTrainingConfig, recipe, [f"output={tmp_path / name}", f"train={train}"])
 
     HashTraining(config("whole")).run()
-    run = HashTraining(config("cut"))
-    step = run._train_step
-
-    def stop_after_five(drawn: Any) -> dict[str, float]:
-        if run.step == 5:
-            raise KeyboardInterrupt
-        return step(drawn)
-
-    monkeypatch.setattr(run, "_train_step", stop_after_five)
-    with pytest.raises(KeyboardInterrupt):
-        run.run()
+    break_off(HashTraining(config("cut")), after=5)
     assert checkpoint.load(tmp_path / "cut" / LAST)["step"] == 4
     HashTraining(config("cut")).run()
-    _assert_same(checkpoint.load(tmp_path / "cut" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
+    assert_same_content(checkpoint.load(tmp_path / "cut" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
+
+
+def test_the_published_recipe_trains_and_goes_on_bit_for_bit(recipe: Path, tmp_path: Path) -> None:
+    tiny = yaml.safe_load(recipe.read_text())
+    small = [f"{key}={json.dumps(tiny[key])}" for key in ("cache", "data", "sets", "start")]
+    # Its batch asks for the ten classes of its data; a larger rate shows in few steps.
+    small += ["batch={classes: 3, pictures: 2}", f"steps={STEPS}", "checkpoint_every=2", "optimizer.rate=0.002"]
+
+    def config(name: str) -> HashTrainingConfig:
+        return read_configuration(HashTrainingConfig, RECIPES / "hash.yaml", [*small, f"output={tmp_path / name}"])
+
+    published = config("whole")
+    assert (published.loss.kind, published.train, published.initial, published.bits) == (
+        "dshsd",
+        "network",
+        "random",
+        48,
+    )
+    run = HashTraining(published)
+    before = {name: value.numpy() for name, value in run.network.state_dict().items()}
+    drawn = run._sampler(0)
+    losses = [run._train_step(drawn)["labels"] for _ in range(4)]
+    assert losses[-1] < losses[0]
+    moved = {name for name, value in run.network.state_dict().items() if not np.array_equal(value, before[name])}
+    assert any(name.startswith("head.") for name in moved) and any(not name.startswith("head.") for name in moved)
+    HashTraining(config("whole")).run()
+    break_off(HashTraining(config("cut")), after=5)
+    assert checkpoint.load(tmp_path / "cut" / LAST)["step"] == 4
+    HashTraining(config("cut")).run()
+    assert_same_content(checkpoint.load(tmp_path / "cut" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
 
 
 @pytest.mark.slow

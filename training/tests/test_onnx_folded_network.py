@@ -4,9 +4,10 @@ import paddle
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from paddle import nn
-from picoseek_training.onnx_import.batch_norm import ChannelMoments
-from picoseek_training.onnx_import.convolutions import read_convolutions
-from picoseek_training.onnx_import.folded_network import load_folded_onnx
+from picoseek_training.onnx_import.graph_reader import read_onnx_graph
+from picoseek_training.weight_graph.weighted_layers import weighted_layers
+from picoseek_training.weight_import.folded_norms import ChannelMoments
+from picoseek_training.weight_import.known_network import load_onnx_weights
 
 RNG = np.random.default_rng(0)
 FIRST = RNG.normal(size=(4, 3, 3, 3)).astype(np.float32)
@@ -49,15 +50,15 @@ def images():
 
 
 def test_biases_are_found_wherever_the_graph_keeps_them(tmp_path):
-    first, last = read_convolutions(write_onnx(tmp_path / "net.onnx"))
-    assert (first.name, last.name) == ("first", "last")
+    first, last = weighted_layers(read_onnx_graph(write_onnx(tmp_path / "net.onnx")))
+    assert (first.name, last.name) == ("w0", "w1") and first.norm is None
     np.testing.assert_array_equal(first.bias, FIRST_BIAS)
     np.testing.assert_array_equal(last.bias, LAST_BIAS)
 
 
 def test_import_computes_what_the_file_computes_and_restores_the_statistics(tmp_path):
     target, pictures = network(), images()
-    load_folded_onnx(target, write_onnx(tmp_path / "net.onnx"), pictures)
+    load_onnx_weights(target, write_onnx(tmp_path / "net.onnx"), pictures)
 
     functional = nn.functional
     expected = functional.conv2d(
@@ -76,12 +77,10 @@ def test_import_computes_what_the_file_computes_and_restores_the_statistics(tmp_
 
 def test_a_file_of_another_structure_is_refused(tmp_path):
     path = write_onnx(tmp_path / "net.onnx")
-    with pytest.raises(ValueError, match="first"):
-        load_folded_onnx(network(first_channels=5), path, images())
-    with pytest.raises(ValueError, match="2 convolutions"):
-        load_folded_onnx(nn.Sequential(nn.Conv2D(3, 4, 3)), path, images())
-    with pytest.raises(ValueError, match="pictures"):
-        load_folded_onnx(network(), path, [])
+    with pytest.raises(ValueError, match=r"net\.onnx holds another network: 0 has the shape .*, w0"):
+        load_onnx_weights(network(first_channels=5), path, images())
+    with pytest.raises(ValueError, match="extra w1"):
+        load_onnx_weights(nn.Sequential(nn.Conv2D(3, 4, 3, padding=1)), path, images())
 
 
 def test_moments_of_a_stream_are_those_of_the_whole():

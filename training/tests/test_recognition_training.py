@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import paddle
 import pytest
+from interrupted_runs import assert_same_content, break_off
 from onnx import TensorProto, helper
 from picoseek_training import checkpoint
 from picoseek_training.configuration import read_configuration
@@ -68,38 +69,6 @@ def recipe(pictures: Path, output: Path, **changes: Any) -> RecognitionTrainingC
     return read_configuration(RecognitionTrainingConfig, None, overrides)
 
 
-def assert_same(left: object, right: object, way: str = "") -> None:
-    if isinstance(left, dict):
-        assert isinstance(right, dict) and left.keys() == right.keys(), way
-        for key in left:
-            assert_same(left[key], right[key], f"{way}/{key}")
-    elif isinstance(left, list):
-        assert isinstance(right, list) and len(left) == len(right), way
-        for index, (one, other) in enumerate(zip(left, right, strict=True)):
-            assert_same(one, other, f"{way}/{index}")
-    elif isinstance(left, np.ndarray):
-        np.testing.assert_array_equal(left, right, err_msg=way)
-    else:
-        assert left == right, way
-
-
-def interrupted(config: RecognitionTrainingConfig, after: int) -> None:
-    """Run, and break off after so many steps."""
-    run = RecognitionTraining(config)
-    step, done = run._train_step, 0
-
-    def stop(batch: Any) -> dict[str, Any]:
-        nonlocal done
-        if done == after:
-            raise KeyboardInterrupt
-        done += 1
-        return step(batch)
-
-    run._train_step = stop  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        run.run()
-
-
 def entries(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / LOG).read_text().splitlines()]
 
@@ -154,10 +123,10 @@ def test_an_interrupted_run_goes_on_bit_for_bit(pictures: Path, tmp_path: Path, 
     whole = recipe(pictures, tmp_path / "whole", **VARIANTS[variant])
     RecognitionTraining(whole).run()
     again = recipe(pictures, tmp_path / "again", **VARIANTS[variant])
-    interrupted(again, after=5)
+    break_off(RecognitionTraining(again), after=5)
     assert checkpoint.load(tmp_path / "again" / LAST)["step"] == 4
     RecognitionTraining(again).run()
-    assert_same(checkpoint.load(tmp_path / "again" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
+    assert_same_content(checkpoint.load(tmp_path / "again" / LAST), checkpoint.load(tmp_path / "whole" / LAST))
 
 
 def test_a_recipe_learns_and_is_measured(pictures: Path, tmp_path: Path) -> None:
@@ -274,7 +243,7 @@ def test_a_finished_run_says_so_and_goes_on_when_it_is_prolonged(pictures: Path,
     finished = checkpoint.load(tmp_path / LAST)
     RecognitionTraining(recipe(pictures, tmp_path)).run()
     assert entries(tmp_path)[-1] == {"complete": 6}
-    assert_same(checkpoint.load(tmp_path / LAST), finished)
+    assert_same_content(checkpoint.load(tmp_path / LAST), finished)
     RecognitionTraining(recipe(pictures, tmp_path, epochs=1.6)).run()
     assert checkpoint.load(tmp_path / LAST)["step"] == 8
 

@@ -290,8 +290,8 @@ def test_distill_trains_a_recipe_with_a_teacher(tmp_path: Path) -> None:
     assert finished.exit_code == 0 and "the run is complete with 2 steps" in finished.stderr
     refused = _run("embedder", "--config", recipe, "--set", "network.dimension=4")
     assert refused.exit_code == 1 and "network.dimension was 8 and is 4" in refused.stderr
-    own = _run("distill", "embedder", "--config", RECIPES / "own_embedder.yaml", "--teacher", "average")
-    assert own.exit_code == 1 and "`teachers` teach already" in own.stderr
+    own = _run("distill", "embedder", "--config", RECIPES / "own_embedder.yaml", "--teacher", "peer")
+    assert own.exit_code == 1 and "is for recipes of `method: recognition`" in own.stderr
 
 
 def test_the_recipes_for_own_pictures_are_valid() -> None:

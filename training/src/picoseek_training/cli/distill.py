@@ -17,7 +17,7 @@ teacher_option = click.option(
     required=True,
     metavar="FILE|average|peer",
     help="A checkpoint or .pdparams of the recipe's own network, an ONNX file or Paddle inference program (embedder), "
-    "`average` for the run's own average, or `peer` for a second student (embedder).",
+    "`average` for the run's own average, or `peer` for a second student (embedder, `method: recognition`).",
 )
 
 
@@ -35,7 +35,7 @@ def distill() -> None:
 @set_option
 @tensorboard_option
 def embedder(config_path: Path, teacher: str, overrides: tuple[str, ...], tensorboard: bool) -> None:
-    """Train a recipe of `method: recognition`."""
+    """Train an embedder's recipe of either method."""
     from picoseek_training.cli.embedder import train_embedder
 
     train_embedder(config_path, [*_distillation(config_path, teacher, _of_embedder), *overrides], tensorboard)
@@ -88,8 +88,6 @@ def _distillation(config_path: Path, teacher: str, choose: Callable[[str], _Choi
     except yaml.YAMLError as error:
         raise ValueError(f"{config_path} is no YAML: {error}") from error
     own = document if isinstance(document, dict) else {}
-    if own.get("teachers"):
-        raise ValueError(f"{config_path}: `teachers` teach already; `picoseek-train embedder` trains this recipe")
     changes = [f"distillation.teacher={json.dumps(chosen)}"]
     if not (own.get("distillation") or {}).get("compare"):
         changes.append(f"distillation.compare={json.dumps(compared)}")

@@ -38,6 +38,11 @@ precision_option = click.option(
     show_default=True,
     help="In what the weights are kept; Paddle widens them in every run, engines of ONNX once.",
 )
+card_option = click.option(
+    "--card",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="For a bundle: folder with MODEL_CARD.md, and manifest.yaml with name, version, license and the like.",
+)
 
 
 @click.group()
@@ -86,11 +91,7 @@ def detector(
 @out_option
 @format_option
 @precision_option
-@click.option(
-    "--card",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="For a bundle: folder with MODEL_CARD.md, and manifest.yaml with name, version, license and the like.",
-)
+@card_option
 @click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: that of the last phase).")
 @click.option("--whiten", "whitened", is_flag=True, help="Give all directions of the training pictures one variance.")
 def embedder(
@@ -142,11 +143,7 @@ def embedder(
 @out_option
 @format_option
 @precision_option
-@click.option(
-    "--card",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="For a bundle: folder with MODEL_CARD.md, and manifest.yaml with name, version, license and the like.",
-)
+@card_option
 @click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: the network's own).")
 def imported(checkpoint: Path, out: Path, target: str, precision: str, card: Path | None, side: int | None) -> None:
     """Write a checkpoint of `picoseek-train import`; of a classifier, what gives its features."""

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from paddle import Tensor, nn
+from paddle import Tensor
 
 from picoseek_training.detector.class_agnostic import to_one_class
-from picoseek_training.networks.picodet import PICODET_CONFIGS, DensePredictions, PicoDet
-from picoseek_training.onnx_import.folded_network import load_folded_onnx
-
-
-class _DensePicoDet(nn.Layer):
-    """The part of a detector that has weights, callable with pictures alone."""
-
-    def __init__(self, detector: PicoDet) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, image: Tensor) -> DensePredictions:
-        return self.detector.dense(image)
+from picoseek_training.networks.picodet import PICODET_CONFIGS, PicoDet
+from picoseek_training.weight_import.known_network import load_onnx_weights
 
 
 def load_official_picodet_xs(onnx: Path, images: Sequence[Tensor]) -> PicoDet:
@@ -34,7 +23,7 @@ def load_official_picodet_xs(onnx: Path, images: Sequence[Tensor]) -> PicoDet:
         ValueError: The file holds another network.
     """
     detector = PicoDet(PICODET_CONFIGS["picodet_xs"])
-    load_folded_onnx(_DensePicoDet(detector), onnx, images)
+    load_onnx_weights(detector, onnx, images)
     return detector
 
 

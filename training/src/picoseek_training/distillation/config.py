@@ -1,4 +1,4 @@
-"""The part `distillation` of a recognition recipe: who teaches, and what is compared."""
+"""The part `distillation` of an embedder's recipe: who teaches, and what is compared."""
 
 from __future__ import annotations
 

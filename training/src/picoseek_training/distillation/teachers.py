@@ -141,7 +141,8 @@ def read_model_state(path: Path, key: str) -> Mapping[str, Any]:
     content: dict[str, Any] = paddle.load(str(path), return_numpy=True)
     if "averaged" not in content:
         return content
-    return {**content.get("model", {}), **content["averaged"]}
+    head = {f"head.{name}": value for name, value in content.get("head", {}).items()}
+    return {**content.get("model", {}), **head, **content["averaged"]}
 
 
 def _onnx(file: Path) -> Callable[[Any], list[Any]]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.data.views import ViewConfig
+from picoseek_training.distillation.config import DistillationConfig
 from picoseek_training.distillation.linear_neck import LinearNeckConfig
 from picoseek_training.distillation.teacher_features import TeacherConfig
 from picoseek_training.optimization.ema import EmaConfig
@@ -111,6 +112,9 @@ class EmbedderTrainingConfig:
     """The teacher's neck, learned from the labels first."""
     raw_weight: float = 0.5
     """Weight of the teacher's raw features beside its neck's output in the target."""
+    distillation: DistillationConfig | None = None
+    """Another teacher, asked in every step, beside the fixed ones: the student's own average, an earlier checkpoint,
+    a network or a file."""
     frozen_stages: int = 0
     """So many stages, and the stem, stay as they start: their features are general, and a step costs less."""
     weight_decay: float = 0.02
@@ -128,6 +132,13 @@ class EmbedderTrainingConfig:
     """Steps between checkpoints."""
     evaluate_every: int = 400
     """Steps between evaluations."""
+
+    def __post_init__(self) -> None:
+        if self.distillation is not None and self.distillation.teacher.kind == "peer":
+            raise ValueError(
+                "distillation.teacher: `peer`, a second student, is for recipes of `method: recognition`; "
+                "here `average`, `network` and `file` teach"
+            )
 
 
 def load_config(path: Path) -> EmbedderTrainingConfig:

@@ -8,7 +8,7 @@ from paddle import Tensor, nn
 
 from picoseek_training.embedder.config import StudentConfig
 from picoseek_training.networks.pp_lcnetv2 import PPLCNETV2_CONFIGS, PPLCNetV2
-from picoseek_training.networks.recognition import BNNeck
+from picoseek_training.networks.recognition import BNNeck, CosineHead, RecModel
 
 
 class Embedder(nn.Layer):
@@ -33,3 +33,20 @@ class Embedder(nn.Layer):
         """Return the embeddings."""
         features: Tensor = self.neck(self.backbone(image))
         return features
+
+
+class ClassDirections(CosineHead):
+    """Logits [N, classes] of embeddings [N, dimension]: their cosines to the classes' directions times a factor."""
+
+    def __init__(self, dimension: int, num_classes: int, factor: float) -> None:
+        super().__init__(dimension, num_classes)
+        self.factor = factor
+
+    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return the logits; labels are ignored."""
+        return super().forward(features) * self.factor
+
+
+def recognition_model(embedder: Embedder, head: ClassDirections | None) -> RecModel:
+    """Return a model that shares the embedder's layers, and those of the head."""
+    return RecModel(embedder.backbone, embedder.neck, head)

@@ -18,23 +18,26 @@ from picoseek_training.data.example_store import stored_examples
 from picoseek_training.data.normalisation import normalised
 from picoseek_training.data.retrieval_sets import retrieval_tasks, training_examples
 from picoseek_training.data.views import draw_view, render_view
+from picoseek_training.distillation.distiller import Distiller
 from picoseek_training.distillation.teacher_features import joined_teacher_features, view_seed
 from picoseek_training.embedder.batches import Batch, ViewSampler
 from picoseek_training.embedder.config import STORED_SIDE, EmbedderTrainingConfig, PhaseConfig
 from picoseek_training.embedder.separable_start import fit_tail
 from picoseek_training.embedder.start import start_student
-from picoseek_training.embedder.student import Embedder
+from picoseek_training.embedder.student import ClassDirections, Embedder, recognition_model
 from picoseek_training.embedder.targets import learn_teacher_space
 from picoseek_training.embedder.whitening import pooled_features
 from picoseek_training.evaluation.embedding import score_task
 from picoseek_training.evaluation.retrieval import unit_rows
 from picoseek_training.losses.domain_classification import DomainCrossEntropy
-from picoseek_training.networks.recognition import CosineHead
+from picoseek_training.networks.recognition import RecModel
 from picoseek_training.optimization.ema import ModelEma
 from picoseek_training.optimization.optimizer_state import read_optimizer_state, write_optimizer_state
 from picoseek_training.optimization.schedules import DetectionCosine
 from picoseek_training.optimization.update import Update
 from picoseek_training.parallel.processes import Processes, launched_processes
+from picoseek_training.recognition.model import build_model
+from picoseek_training.recognition.network_config import NetworkConfig
 from picoseek_training.run.folder import RunFolder
 from picoseek_training.run.prefetch import prefetched
 
@@ -89,13 +92,17 @@ class EmbedderTraining:
         targets = np.stack([space(view).astype(np.float16) for view in features])
         self._class_means = _class_means(targets, classes)
         self._sampler = ViewSampler(pictures, targets, classes.classes, config.view, config.seed)
+        # Anew: the start is the same whether the teacher's space was learned just now or read.
+        paddle.seed(config.seed)
         self.embedder = Embedder(config.student)
         if not paddle.device.is_compiled_with_cuda():
             compile_depthwise(self.embedder)
         for layer in self._frozen:
             for parameter in layer.parameters():
                 parameter.stop_gradient = True
-        self._head = CosineHead(config.student.dimension, classes.count)
+        self._head = ClassDirections(config.student.dimension, classes.count, config.loss.label_scale)
+        self._model = recognition_model(self.embedder, self._head)
+        self._distiller = self._new_distiller(classes)
         self._classification = DomainCrossEntropy(classes.class_domains, config.loss.smoothing)
         self._ema = ModelEma(config.ema)
         self._phase = self._step = 0
@@ -105,7 +112,7 @@ class EmbedderTraining:
             self._resume(last)
         else:
             self._start()
-            self.processes.same_start([self.embedder, self._head])
+            self.processes.same_start([self.embedder, self._head, *self._taught])
 
     def run(self) -> None:
         """Train through the remaining phases.
@@ -151,18 +158,23 @@ class EmbedderTraining:
     def _train_step(self, batch: Batch, rate: float) -> dict[str, Any]:
         weights = self.config.loss
         self._set_training_mode()
+        images = paddle.to_tensor(batch.images)
         with self._update.mixed_precision():
-            features = self.embedder(paddle.to_tensor(batch.images))
+            output = self._model(images)
         # Every process computes the loss of the whole batch: its structure has no parts.
-        features = self.processes.gathered(features.astype("float32"))
+        features = self.processes.gathered(output.features.astype("float32"))
         target = self.processes.gathered(paddle.to_tensor(batch.targets))
         classes = self.processes.gathered(paddle.to_tensor(batch.classes))
         unit = F.normalize(features)
         away = 1.0 - (unit * target).sum(axis=1).mean()
         structure = _cosines(unit).subtract(_cosines(target)).square().mean()
-        logits = self._head(features) * weights.label_scale
-        labels = self._classification(logits, classes)
+        labels = self._classification(self._head(features), classes)
         total = weights.target * away + weights.structure * structure + weights.labels * labels
+        parts = {"target": away.item(), "structure": structure.item(), "labels": labels.item()}
+        if self._distiller is not None:
+            taught = self._distiller(output, None, images, paddle.to_tensor(batch.classes))
+            total = self._distiller.config.labels * total + taught
+            parts["distillation"] = taught.item()
         self._update(
             total,
             self._optimizer,
@@ -171,14 +183,29 @@ class EmbedderTraining:
             lambda: f"step {self._step} of phase {self._phase}, pictures {_some(batch.rows)} of the sets",
         )
         self._ema.update(state_of(self.embedder))
-        return {
-            "phase": self._phase,
-            "step": self._step + 1,
-            "target": away.item(),
-            "structure": structure.item(),
-            "labels": labels.item(),
-            "rate": rate,
-        }
+        self._follow(self._ema.averaged)
+        return {"phase": self._phase, "step": self._step + 1, **parts, "rate": rate}
+
+    def _new_distiller(self, classes: ClassTable) -> Distiller | None:
+        config = self.config
+        if config.distillation is None:
+            return None
+        if any(each.kind == "dkd" for each in config.distillation.compare) and (classes.classes < 0).any():
+            raise ValueError("distillation.compare: dkd needs the class of every picture; some of `sets` have none")
+        return Distiller(config.distillation, self._model, self._build, classes.count, config.phases[0].side)
+
+    def _build(self, network: NetworkConfig | None, classes: int | None) -> RecModel:
+        if network is not None:
+            return build_model(network, classes)
+        student = self.config.student
+        head = None if classes is None else ClassDirections(student.dimension, classes, self.config.loss.label_scale)
+        return recognition_model(Embedder(student), head)
+
+    def _follow(self, averaged: Callable[[], State]) -> None:
+        """Let a teacher that is the student's average be that; classes have no average, it takes their directions."""
+        if self._distiller is not None and self._distiller.follows:
+            head = {f"head.{name}": value for name, value in state_of(self._head).items()}
+            self._distiller.follow({**averaged(), **head})
 
     def _set_training_mode(self) -> None:
         self.embedder.train()
@@ -191,7 +218,12 @@ class EmbedderTraining:
 
     @property
     def _parameters(self) -> list[Tensor]:
-        return [p for p in (*self.embedder.parameters(), *self._head.parameters()) if not p.stop_gradient]
+        learning = (self.embedder, self._head, *self._taught)
+        return [p for layer in learning for p in layer.parameters() if not p.stop_gradient]
+
+    @property
+    def _taught(self) -> list[nn.Layer]:
+        return [] if self._distiller is None else self._distiller.learning
 
     def _new_optimizer(self) -> paddle.optimizer.Optimizer:
         return paddle.optimizer.AdamW(
@@ -215,6 +247,7 @@ class EmbedderTraining:
         fit_tail(plain, np.concatenate(pooled).astype(np.float64), np.concatenate(targets).astype(np.float64))
         self.embedder.set_state_dict(plain.state_dict())
         self._head.weight.set_value(self._class_means.T)
+        self._follow(lambda: state_of(self.embedder))
 
     @property
     def _frozen(self) -> list[nn.Layer]:
@@ -232,6 +265,7 @@ class EmbedderTraining:
                 "optimizer": read_optimizer_state(self._optimizer, self._parameters),
                 "ema": self._ema.state_dict(),
                 "update": self._update.state_dict(),
+                **({} if self._distiller is None else {"distiller": self._distiller.state_dict()}),
             }
         )
 
@@ -245,6 +279,9 @@ class EmbedderTraining:
         write_optimizer_state(self._optimizer, self._parameters, content["optimizer"])
         self._ema.load_state_dict(content["ema"])
         self._update.load_state_dict(content.get("update", {}))
+        if self._distiller is not None:
+            self._distiller.load_state_dict(content["distiller"])
+            self._follow(self._ema.averaged)
 
     def _evaluate(self, side: int) -> None:
         if not self.processes.primary:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,10 @@ from picoseek_training.export.program import STEM, WEIGHTS, NetworkInput, write_
 from picoseek_training.export.stored_weights import Precision
 
 State = dict[str, NDArray[Any]]
+
+_ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception)(:|$)")
+_PLACES = ("[operator <", "[TimeInfo:", "[SignalInfo:", "(at ")
+_SOURCE = re.compile(r"\s*\(at \S+:\d+\)")
 
 
 def write_old_program(
@@ -56,9 +61,26 @@ def write_old_program(
         environment = {**os.environ, "FLAGS_enable_pir_api": "0", "GLOG_minloglevel": "2"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise ValueError(f"Paddle {version.full_version} cannot write this network in its old format: {reason[0]}")
+        reason = failure_reason(done.stderr, done.returncode)
+        raise ValueError(f"Paddle {version.full_version} cannot write this network in its old format: {reason}")
     return folder / f"{STEM}.pdmodel", folder / WEIGHTS
+
+
+def failure_reason(said: str, status: int) -> str:
+    """Return, in one line, what a process of Paddle that failed says of the reason.
+
+    The last error that it names is the innermost one; hints belong to it, places in Paddle's sources do not.
+
+    Args:
+        said: Its standard error.
+        status: Its exit status; negative where a signal ended it.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if not lines:
+        return f"its process ended with status {status} and said nothing"
+    named = [index for index, line in enumerate(lines) if _ERROR.match(line)]
+    told = [line for line in (lines[named[-1] :] if named else lines[-3:]) if not line.startswith(_PLACES)]
+    return _SOURCE.sub("", " ".join(told))
 
 
 def _main(job: Path, folder: Path) -> None:

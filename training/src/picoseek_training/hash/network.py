@@ -29,7 +29,8 @@ class HashNetwork(nn.Layer):
 def embedder_layer(bundle: Bundle) -> nn.Layer:
     """Return the network of an embedder's bundle, pictures [N, 3, H, W] to vectors [N, D], not normalised.
 
-    It can be trained further. BatchNorm keeps the statistics with which it was exported.
+    It can be trained further after `train()`; until then it runs without gradient. What it computes is the same:
+    BatchNorm keeps the statistics with which it was exported.
 
     Raises:
         ValueError: Paddle cannot read it as a layer.

@@ -66,6 +66,9 @@ class HashTraining:
         self.head = HashHead(self._vectors.shape[-1], config.bits)
         self._objective = HashObjective(config.loss, config.bits, max(table.count, 1))
         self.network = HashNetwork(embedder_layer(self._start), self.head) if config.train == "network" else None
+        if self.network is not None:
+            # Itself: a network that holds a loaded program does not pass its mode on.
+            self.network.embedder.train()
         learners = [self.head if self.network is None else self.network, self._objective]
         self._parameters: list[Tensor] = [p for each in learners for p in each.parameters() if not p.stop_gradient]
         self._optimizer = _optimizer(config.optimizer, self._parameters)

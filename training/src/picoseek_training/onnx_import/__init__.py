@@ -1,1 +1,1 @@
-"""Import of official weights that exist only as ONNX files."""
+"""ONNX files as graphs of weighted layers."""

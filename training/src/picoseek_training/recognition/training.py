@@ -13,6 +13,7 @@ from picoseek_training.acceleration.depthwise import compile_depthwise
 from picoseek_training.data.classes import number_classes
 from picoseek_training.data.example import Example
 from picoseek_training.data.retrieval_sets import retrieval_tasks, training_examples
+from picoseek_training.distillation.distiller import Distiller
 from picoseek_training.distillation.teachers import load_model_weights
 from picoseek_training.evaluation.embedding import score_task
 from picoseek_training.networks.recognition import RecModel
@@ -23,8 +24,8 @@ from picoseek_training.optimization.update import Update
 from picoseek_training.parallel.processes import Processes, launched_processes
 from picoseek_training.recognition.batches import Batch, RecognitionBatches
 from picoseek_training.recognition.config import OptimizerConfig, RecognitionTrainingConfig
-from picoseek_training.recognition.distiller import Distiller
 from picoseek_training.recognition.model import RecEmbedder, build_model
+from picoseek_training.recognition.network_config import NetworkConfig
 from picoseek_training.recognition.objective import Objective
 from picoseek_training.run.folder import RunFolder
 from picoseek_training.run.prefetch import prefetched
@@ -67,7 +68,7 @@ class RecognitionTraining:
         self._distiller = (
             None
             if config.distillation is None
-            else Distiller(config.distillation, self.model, config.network, classes.count, config.size)
+            else Distiller(config.distillation, self.model, self._build, classes.count, config.size)
         )
         learning = [self.model, *([] if self._distiller is None else self._distiller.learning)]
         self.processes.same_start(learning)
@@ -93,6 +94,9 @@ class RecognitionTraining:
         else:
             prepared = {"prepared": "pictures", "units": len(examples), "classes": classes.count, "steps": self.steps}
             self._folder.log(prepared if config.start is None else {**prepared, "fresh_tensors": len(fresh)})
+
+    def _build(self, network: NetworkConfig | None, classes: int | None) -> RecModel:
+        return build_model(network or self.config.network, classes)
 
     def run(self) -> None:
         """Train to the last step.

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from paddle import Tensor, nn
 
-from picoseek_training.onnx_import.batch_norm import Floats, assign_norm, restore_statistics, set_folded
 from picoseek_training.weight_graph.weighted_layers import NormWeights, WeightedLayer
 from picoseek_training.weight_import.execution import LayerStep, run_on_pictures
+from picoseek_training.weight_import.folded_norms import Floats, assign_norm, restore_statistics, set_folded
 
 
 def differences(steps: Sequence[LayerStep], layers: Sequence[WeightedLayer]) -> list[str]:

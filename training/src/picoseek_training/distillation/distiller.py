@@ -1,8 +1,8 @@
-"""What a recognition model learns from a teacher while it is trained."""
+"""What an embedder learns from a teacher while it is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,10 @@ from picoseek_training.distillation.teachers import (
     read_model_state,
 )
 from picoseek_training.networks.recognition import RecModel, RecognitionOutput
-from picoseek_training.recognition.model import build_model
 from picoseek_training.recognition.network_config import NetworkConfig
+
+Build = Callable[[NetworkConfig | None, int | None], RecModel]
+"""Makes a model with fresh weights: the network, None for the student's own, and its classes, None for no head."""
 
 
 class Distiller:
@@ -40,9 +42,8 @@ class Distiller:
         ValueError: Teacher and student cannot be compared; the message names the key.
     """
 
-    def __init__(
-        self, config: DistillationConfig, student: RecModel, network: NetworkConfig, classes: int, size: int
-    ) -> None:
+    def __init__(self, config: DistillationConfig, student: RecModel, build: Build, classes: int, size: int) -> None:
+        """Make the teacher, and ask both sides about pictures of `size` pixels for the sizes of what they say."""
         if not config.compare:
             raise ValueError("distillation.compare: say what is compared")
         self.config = config
@@ -63,12 +64,12 @@ class Distiller:
                 )
             self._teacher = FileTeacher(teacher)
         elif isinstance(teacher, NetworkTeacherConfig):
-            self._teacher = FixedModel(_trained(teacher, network, classes, theirs), theirs)
+            self._teacher = FixedModel(_trained(teacher, build, classes, theirs), theirs)
         elif isinstance(teacher, AverageTeacherConfig):
-            self._teacher = self._follower = FixedModel(build_model(network, classes), theirs)
+            self._teacher = self._follower = FixedModel(build(None, classes), theirs)
             self._follower.model.set_state_dict(student.state_dict())
         else:
-            self.peer = _peer(teacher, network, classes)
+            self.peer = _peer(teacher, build, classes)
             self._peer_answers = ModelAnswers(self.peer, theirs, "distillation.compare.teacher_layer")
         self.comparisons = self._comparisons(student, size)
         self.learning: list[nn.Layer] = [self.comparisons] if self.peer is None else [self.peer, self.comparisons]
@@ -134,22 +135,22 @@ class Distiller:
         )
 
 
-def _trained(config: NetworkTeacherConfig, own: NetworkConfig, classes: int, compared: set[str]) -> RecModel:
+def _trained(config: NetworkTeacherConfig, build: Build, classes: int, compared: set[str]) -> RecModel:
     key = "distillation.teacher.weights"
     with_head = "logits" in compared
     if with_head:
         heads = [np.shape(value) for name, value in read_model_state(config.weights, key).items() if "head" in name]
         if not any(shape[-1] == classes for shape in heads if shape):
             raise ValueError(f"{key}: {config.weights} has no head for {classes} classes, so it gives no `logits`")
-    model = build_model(config.network or own, classes if with_head else None)
+    model = build(config.network, classes if with_head else None)
     missing = [name for name in load_model_weights(model, config.weights, key) if not name.endswith("num_batches")]
     if missing:
         raise ValueError(f"{key}: {config.weights} lacks {missing[0]} and {len(missing) - 1} more of the network")
     return model
 
 
-def _peer(config: PeerTeacherConfig, own: NetworkConfig, classes: int) -> RecModel:
-    model = build_model(config.network or own, classes)
+def _peer(config: PeerTeacherConfig, build: Build, classes: int) -> RecModel:
+    model = build(config.network, classes)
     if config.start is not None:
         load_model_weights(model, config.start, "distillation.teacher.start")
     return model
