@@ -12,7 +12,7 @@ PROJECTS := $(foreach member,$(MEMBERS),$(member)/pyproject.toml)
 OURS := picoseek picoseek-bundle picoseek-chassis picoseek-detect-embed picoseek-protos picoseek-search picoseek-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paddlex test test-fast soak lint format golden bench model-card proto lock clean
+.PHONY: help demo paddlex test test-fast soak lint format golden bench bench-peers model-card proto lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,13 @@ $(VENV)-paddlex/.done: constraints/paddlex.txt | $(UV)
 	@echo "making an environment with PaddleX" >&2
 	@$(PYTHON) -m venv $(VENV)-paddlex
 	@$(UV) pip install --quiet --python $(VENV)-paddlex/bin/python --require-hashes --no-deps -r constraints/paddlex.txt
+	@touch $@
+
+# Databases that want their own versions of what we use, too.
+$(VENV)-bench-peers/.done: constraints/bench-peers.txt | $(UV)
+	@echo "making an environment with other search engines" >&2
+	@$(PYTHON) -m venv $(VENV)-bench-peers
+	@$(UV) pip install --quiet --python $(VENV)-bench-peers/bin/python --require-hashes --no-deps -r constraints/bench-peers.txt
 	@touch $@
 
 ifdef EMBEDDER
@@ -99,6 +106,14 @@ golden: $(VENV)/.dev ## Compare networks and pipeline with recorded ones (GOLDEN
 bench: $(VENV)/.dev ## Measure speed and memory
 	@$(BIN)/python services/detect_embed/benchmarks/serving_against_bare_engine.py
 	@$(BIN)/python services/search/benchmarks/search_over_grpc.py
+	@$(BIN)/python services/search/benchmarks/search_under_writes.py
+	@$(BIN)/python services/search/benchmarks/memory_and_restart.py --rows 20000
+
+METRIC ?= inner_product
+bench-peers: $(VENV)/.dev $(VENV)-bench-peers/.done ## Compare the search service with other engines (VECTORS=<.npy> QUERIES=<.npy> METRIC=l2|inner_product)
+	@test -n "$(VECTORS)" && test -n "$(QUERIES)" || { echo "say on what: make bench-peers VECTORS=<.npy> QUERIES=<.npy>" >&2; exit 2; }
+	@$(BIN)/python clients/python/benchmarks/peers/compare.py --peers-python $(VENV)-bench-peers/bin/python \
+		--vectors "$(VECTORS)" --queries "$(QUERIES)" --metric $(METRIC) --folder build/bench-peers
 
 model-card: $(VENV)/.dev ## Measure the models through the services (DATA=<folder of the public sets>, BUNDLE=<bundle>)
 	@test -n "$(DATA)" || { echo "say where the public sets are: make model-card DATA=<folder>" >&2; exit 2; }
@@ -126,8 +141,9 @@ lock: $(UV) ## Choose the newest allowed versions of everything anew
 		$(COMPILE) --upgrade --no-deps pyproject.toml --group $$group -o constraints/$$group.txt || exit 1; \
 	done
 	@$(COMPILE) --upgrade pyproject.toml --group paddlex -o constraints/paddlex.txt
+	@$(COMPILE) --upgrade pyproject.toml --group bench-peers -o constraints/bench-peers.txt
 	@$(COMPILE) --upgrade pyproject.toml --group proto -o constraints/proto.txt
 	@$(COMPILE) --upgrade pyproject.toml --group bootstrap -o constraints/bootstrap.txt
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) $(VENV)-paddlex .venv-proto build
+	rm -rf $(VENV) $(VENV)-paddlex $(VENV)-bench-peers .venv-proto build

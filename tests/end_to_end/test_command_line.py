@@ -166,6 +166,16 @@ def test_known_things_are_named_and_drawn(picoseek: CommandLine, gallery: str, p
         assert cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
 
 
+def test_the_nearest_item_is_judged_at_a_stated_rate(picoseek: CommandLine, gallery: str, pictures: Path) -> None:
+    query = pictures / "query" / NAMES[0] / "10.png"
+    asked = ("recognize", query, "--gallery", gallery, "--false-accept-rate", 0.05)
+    judged = picoseek.json(*asked)["pictures"][0]["objects"][0]["verdict"]
+    # A gallery of so few items is not calibrated, and says so.
+    assert judged["kind"] == "uncalibrated"
+    assert "verdict uncalibrated" in picoseek.run(*asked).stdout
+    assert "--false-accept-rate" in picoseek.run(*asked[:-1], 1, expect=2).stderr
+
+
 def test_an_alias_is_as_good_as_a_gallery(picoseek: CommandLine, gallery: str, pictures: Path, tmp_path: Path) -> None:
     picoseek.run("collection", "alias", "set", "shapes-now", gallery)
     query = pictures / "query" / NAMES[0] / "10.png"

@@ -3,8 +3,9 @@
     python services/search/benchmarks/search_over_grpc.py --rows 20000 --dimension 512 --json
 
 It starts the service as a process of its own on a temporary directory and needs nothing else. Vectors are drawn from
-clusters with a fixed seed. The same index is built in this process for comparison, on one core as the service searches.
-What is compared is measured by turns, so that both meet the same neighbours on the machine; figures are medians.
+clusters with a fixed seed, or come from files (`--vectors`, `--queries`). The same index is built in this process for
+comparison, on one core as the service searches. What is compared is measured by turns, so that both meet the same
+neighbours on the machine; figures are medians.
 """
 
 from __future__ import annotations
@@ -30,11 +31,16 @@ from processes import CORES, IS_PINNED, SERVICE_CORE, WITHIN_S, Echo, Server, Se
 
 SPACE = "sha256:" + "b" * 64
 LINKS = 32
-EF = 64
 HITS = 10
 CALLERS = 16
 TURNS = 5
 QUIET_S = 8.0
+QUERIES = 2048
+METRICS = {
+    "inner_product": (embedding_pb2.METRIC_INNER_PRODUCT, faiss.METRIC_INNER_PRODUCT),
+    "l2": (embedding_pb2.METRIC_L2, faiss.METRIC_L2),
+}
+"""Metrics by name, as the service and as Faiss call them."""
 
 
 def clustered(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -104,9 +110,17 @@ def on_the_services_core() -> Iterator[None]:
             os.sched_setaffinity(0, set(CORES) - {SERVICE_CORE})
 
 
-def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
-    """Return all figures by name."""
-    vectors, queries = clustered(rows, dimension, 1), clustered(2048, dimension, 2)
+def measure(vectors: np.ndarray, queries: np.ndarray, metric: str, ef: int, port: int) -> dict[str, object]:
+    """Return all figures by name.
+
+    Args:
+        vectors: what is searched, shape (rows, dimension).
+        queries: shape (QUERIES, dimension).
+        metric: one of METRICS.
+        ef: candidates that a search keeps.
+        port: where the service listens; the echo is at the next.
+    """
+    rows, dimension = vectors.shape
     if IS_PINNED:
         os.sched_setaffinity(0, set(CORES) - {SERVICE_CORE})
     with tempfile.TemporaryDirectory() as folder:
@@ -117,8 +131,8 @@ def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
         collection = collection_pb2.Collection(
             name="bench",
             space=space,
-            metric=embedding_pb2.METRIC_INNER_PRODUCT,
-            index=collection_pb2.IndexConfig(factory=f"HNSW{LINKS}"),
+            metric=METRICS[metric][0],
+            index=collection_pb2.IndexConfig(factory=f"HNSW{LINKS}", defaults=search_pb2.SearchParams(ef=ef)),
         )
         service.collections.CreateCollection(collection_pb2.CreateCollectionRequest(collection=collection))
 
@@ -133,6 +147,8 @@ def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
         result: dict[str, object] = {
             "rows": rows,
             "dimension": dimension,
+            "metric": metric,
+            "ef": ef,
             "is_pinned": IS_PINNED,
             "upserts_per_s": rows / written_s,
             "upsert_batch_ms_p50": 1000 * float(np.median(batches)),
@@ -141,7 +157,7 @@ def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
             "memory_over_raw": (service.memory_bytes() - empty) / vectors.nbytes,
         }
         echo = Echo(port + 1, HITS, data_dir.parent / "echo.log")
-        result |= compare(service, echo, vectors, queries)
+        result |= compare(service, echo, vectors, queries, METRICS[metric][1], ef)
         result["memory_over_raw_after_searches"] = (service.memory_bytes() - empty) / vectors.nbytes
         echo.stop()
         service.stop()
@@ -152,14 +168,16 @@ def measure(rows: int, dimension: int, port: int) -> dict[str, object]:
     return result
 
 
-def compare(service: Service, echo: Echo, vectors: np.ndarray, queries: np.ndarray) -> dict[str, object]:
+def compare(
+    service: Service, echo: Echo, vectors: np.ndarray, queries: np.ndarray, metric: int, ef: int
+) -> dict[str, object]:
     """Return the figures of searches: in this process, over gRPC, and of gRPC alone."""
     faiss.omp_set_num_threads(1)
-    index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, metric)
     index.hnsw.efConstruction = 80
     index.add(vectors)
-    index.hnsw.efSearch = EF
-    _, truth = faiss.knn(queries[:512], vectors, HITS, metric=faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efSearch = ef
+    _, truth = faiss.knn(queries[:512], vectors, HITS, metric=metric)
     place = {f"document-{row}": row for row in range(len(vectors))}
     found: dict[int, list[int]] = {}
     single_ms: list[float] = []
@@ -168,7 +186,7 @@ def compare(service: Service, echo: Echo, vectors: np.ndarray, queries: np.ndarr
         return queries[number % 32 * 64 : number % 32 * 64 + 64]
 
     def single(number: int) -> search_pb2.SearchRequest:
-        return request_of(queries[number % 2048 : number % 2048 + 1])
+        return request_of(queries[number % QUERIES : number % QUERIES + 1])
 
     def here(work: Callable[[int], object], count: int) -> float:
         begun = time.perf_counter()
@@ -234,13 +252,26 @@ def compare(service: Service, echo: Echo, vectors: np.ndarray, queries: np.ndarr
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vectors", type=Path, help="NPY file, (rows, dimension), to search instead of drawn ones")
+    parser.add_argument("--queries", type=Path, help="NPY file, (queries, dimension), that goes with it")
+    parser.add_argument("--metric", choices=METRICS, default="inner_product")
+    parser.add_argument("--ef", type=int, default=64, help="candidates that a search keeps")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--port", type=int, default=50992, help="this one and the next")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     arguments = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    result = measure(arguments.rows, arguments.dimension, arguments.port)
+    if (arguments.vectors is None) != (arguments.queries is None):
+        parser.error("--vectors and --queries go together")
+    if arguments.vectors is None:
+        vectors, queries = (
+            clustered(rows, arguments.dimension, seed) for seed, rows in enumerate((arguments.rows, QUERIES), start=1)
+        )
+    else:
+        vectors, queries = (np.load(path).astype("<f4", copy=False) for path in (arguments.vectors, arguments.queries))
+        queries = np.resize(queries, (QUERIES, queries.shape[1]))
+    result = measure(vectors, queries, arguments.metric, arguments.ef, arguments.port)
     if arguments.json:
         sys.stdout.write(json.dumps(result) + "\n")
         return

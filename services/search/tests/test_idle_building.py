@@ -121,15 +121,18 @@ def test_parts_become_one_when_nothing_is_written(gallery: Collection, document_
     clock.advance(9)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)
     assert len(kinds(gallery)) == 7
+    assert gallery.describe().index_pending
     clock.advance(1)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)
     assert kinds(gallery) == ["HNSW8:100"]
+    assert not gallery.describe().index_pending
     assert all_are_found(gallery, range(100))
     # A few rows more are not worth building a hundred anew.
     write(gallery, document_of, range(100, 103))
     clock.advance(20)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)
     assert kinds(gallery) == ["HNSW8:100", "growing:3"]
+    assert not gallery.describe().index_pending
     write(gallery, document_of, range(103, 108))
     clock.advance(20)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)
@@ -180,6 +183,35 @@ def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[Building]:
     monkeypatch.setattr(part_builder, "SealedSegment", Slow)
     yield state
     state.go_on.set()
+
+
+def test_what_is_being_built_is_pending(
+    gallery: Collection, document_of: Make, clock: Clock, building: Building
+) -> None:
+    write(gallery, document_of, range(100))
+    clock.advance(10)
+    assert building.begun.wait(WITHIN_S)
+    assert gallery.describe().index_pending
+    building.go_on.set()
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert not gallery.describe().index_pending
+
+
+def test_what_could_not_be_built_is_pending_again_when_something_is_written(
+    gallery: Collection, document_of: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(gallery, document_of, range(100))
+    with monkeypatch.context() as broken:
+        broken.setattr(part_builder.PartBuilder, "build", lambda *_: 1 / 0)
+        clock.advance(10)
+        assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert len(kinds(gallery)) > 1
+    assert not gallery.describe().index_pending
+    write(gallery, document_of, range(100, 101))
+    assert gallery.describe().index_pending
+    clock.advance(10)
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert kinds(gallery) == ["HNSW8:101"]
 
 
 @pytest.mark.parametrize("rows", [1, 20])

@@ -184,7 +184,8 @@ async def test_searches_that_wait_are_one_call_to_faiss(hall: Hall, monkeypatch:
     go_on.set()
     assert await asyncio.wait_for(asyncio.gather(*tasks), WITHIN_S) == alone
     assert list((await other).ids) == list(alone[0].ids[:3])
-    assert sizes == [10, 1]
+    # Light searches are made in the loop, the other one in a thread, in whatever order.
+    assert sorted(sizes) == [1, 10]
 
 
 async def test_one_bad_vector_costs_the_others_nothing(hall: Hall) -> None:

@@ -14,6 +14,7 @@ from picoseek_search.segment.growing import GrowingSegment
 from picoseek_search.segment.hits import NO_ROW, Hits, merge
 from picoseek_search.segment.index_kind import ExactBelow, IndexKind
 from picoseek_search.segment.metric import Metric
+from picoseek_search.segment.scan import nearest
 from picoseek_search.segment.sealed import SealedSegment
 from picoseek_search.segment.segment import SearchOptions
 
@@ -226,3 +227,20 @@ def test_merge_keeps_the_nearest_of_all(larger_is_closer: bool) -> None:
     assert merged.offsets.tolist() == [[7, 5, 6, 8]]
     assert merged.sources.tolist() == [[0, 1, 1, 0]]
     assert merge([], 4, queries=2, larger_is_closer=True).offsets.shape == (2, 0)
+
+
+@pytest.mark.parametrize("metric", [Metric.INNER_PRODUCT, Metric.COSINE])
+@given(seed=st.integers(0, 2**31), k=st.sampled_from([1, 5, 10]))
+@settings(max_examples=15, deadline=None)
+def test_a_scan_for_many_finds_for_each_what_it_finds_alone(metric: Metric, seed: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    few = metric.prepare(random.standard_normal((40, 512)).astype(np.float32))
+    # Most rows are there several times, at places that blocks of matrices treat differently.
+    rows = np.ascontiguousarray(few[random.integers(0, 40, 203)])
+    selected = Bitmap.from_mask(random.random(len(rows)) < 0.8)
+    queries = metric.prepare((few[:16] + 0.1 * random.standard_normal((16, 512))).astype(np.float32))
+    together = nearest(queries, rows, k, metric, selected)
+    for place in range(len(queries)):
+        alone = nearest(queries[place : place + 1], rows, k, metric, selected)
+        np.testing.assert_array_equal(together.offsets[place], alone.offsets[0])
+        np.testing.assert_array_equal(together.scores[place], alone.scores[0])

@@ -96,6 +96,8 @@ def test_the_whole_life_of_a_gallery(client: Any, document_of: Make, space: str)
     assert gone.deleted == 6
     assert list(client.find("life", [axis(0)], k=8).ids) == ["d7"]
     described = client.collections.GetCollection(collection_pb2.GetCollectionRequest(name="life"), timeout=WITHIN_S)
+    # Python alone takes more.
+    assert described.process_memory_bytes > 10 << 20
     assert (described.collection.documents, described.collection.items) == (1, 1)
     assert described.collection.revision == gone.revision
     deleted = client.collections.DeleteCollection(

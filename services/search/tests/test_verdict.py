@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import waiting
 from picoseek_protos.v1 import document_pb2, embedding_pb2, search_pb2
+from picoseek_search.collection import calibrator, left_out
 from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.collection import Collection
 from picoseek_search.collection.options import EngineOptions
@@ -147,6 +151,52 @@ def test_it_is_renewed_when_a_tenth_has_changed(open_gallery: Callable[..., Coll
     assert "5 items" in tiny.reason
     write(gallery, things.documents([things.item() for _ in range(50)], 1, first=200), "r4")
     assert calibrated(gallery, 55).calibration is not None
+
+
+def test_it_is_measured_beside_searches_that_never_pause(open_gallery: Callable[..., Collection]) -> None:
+    things = Things("cosine")
+    gallery = open_gallery()
+    items = [things.item() for _ in range(40)]
+    write(gallery, things.documents(items, 2), "r")
+    asked = _query(gallery, [things.picture(item) for item in items])
+    over = threading.Event()
+
+    def keep_searching() -> None:
+        while not over.is_set():
+            gallery.search(asked, "", None)
+
+    with ThreadPoolExecutor(2) as callers:
+        searching = [callers.submit(keep_searching) for _ in range(2)]
+        try:
+            assert calibrated(gallery, 80).calibration is not None
+        finally:
+            over.set()
+        for one in searching:
+            one.result(WITHIN_S)
+
+
+def test_parts_that_were_replaced_are_let_go(
+    open_gallery: Callable[..., Collection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things = Things("cosine")
+    gallery = open_gallery()
+    generations: list[int] = []
+    first: list[weakref.ref[Any]] = []
+
+    def measure(snapshot: Any, specification: Any, check: Callable[[], None]) -> Any:
+        generations.append(snapshot.generation)
+        if len(generations) == 1:
+            first.append(weakref.ref(snapshot))
+            gallery.shard.index.put([])
+        else:
+            assert first[0]() is None
+        check()
+        return left_out.measure(snapshot, specification, check)
+
+    monkeypatch.setattr(calibrator, "measure", measure)
+    write(gallery, things.documents([things.item() for _ in range(40)], 1), "r")
+    assert calibrated(gallery, 40).calibration is not None
+    assert generations == [0, 1]
 
 
 def test_a_restart_reads_what_was_measured(

@@ -46,6 +46,7 @@ from picoseek.errors import (
 )
 from picoseek.gallery import Gallery
 from picoseek.gallery_import import ImportOptions, ImportProgress
+from picoseek.index_state import IndexSegment, IndexState
 from picoseek.labelled_pictures import LabelledPicture, read_labelled_pictures
 from picoseek.model import Model, ModelState, ModelTask
 from picoseek.operation import Operation, OperationKind, OperationState
@@ -125,6 +126,8 @@ __all__ = [
     "ImportOptions",
     "ImportProgress",
     "IndexConfig",
+    "IndexSegment",
+    "IndexState",
     "InternalError",
     "InvalidArgumentError",
     "KeepAliveConfig",

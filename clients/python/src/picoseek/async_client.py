@@ -20,6 +20,7 @@ from picoseek.document import CountResult, DeleteResult, Document, DocumentMask,
 from picoseek.embedding import Vector, VectorType
 from picoseek.errors import InvalidArgumentError
 from picoseek.frame_stream import FrameStream
+from picoseek.index_state import IndexState
 from picoseek.model import Model
 from picoseek.operation import Operation
 from picoseek.picture import PictureInput, PictureSource
@@ -42,6 +43,7 @@ from picoseek.wire.galleries import (
     document_from,
     document_message,
     index_message,
+    index_state_from,
     mask_message,
     revision_from,
     revision_message,
@@ -220,6 +222,16 @@ class AsyncClient:
         request = collection_pb2.GetCollectionRequest(name=name)
         response = await self._find(self._stubs.collections.GetCollection, request, timeout_s)
         return collection_from(response.collection)
+
+    async def index_state(self, name: str, *, timeout_s: float | None = None) -> IndexState:
+        """Return what the index of a collection is made of, and whether it is complete.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        request = collection_pb2.GetCollectionRequest(name=name)
+        response = await self._find(self._stubs.collections.GetCollection, request, timeout_s)
+        return index_state_from(response)
 
     async def list_collections(self, *, timeout_s: float | None = None) -> list[Collection]:
         """Return all collections, by name."""
@@ -553,7 +565,7 @@ class AsyncClient:
     async def search(
         self,
         collection: str,
-        vectors: Sequence[Vector],
+        vectors: Sequence[Vector] | Vector,
         *,
         space: str,
         options: SearchOptions | None = None,
@@ -573,7 +585,8 @@ class AsyncClient:
         """
         request = search_request(collection, vectors, space, options or SearchOptions())
         stubs = self._stubs
-        method = stubs.search_stream.search if request.queries == 1 else stubs.search.Search
+        streams = self.config.stream_searches and request.queries == 1
+        method = stubs.search_stream.search if streams else stubs.search.Search
         response = await self._find(method, request, timeout_s)
         return search_result_from(response)
 

@@ -38,6 +38,7 @@ class Client(BlockingFace[AsyncClient]):
     model = blocking(AsyncClient.model)
     create_collection = blocking(AsyncClient.create_collection)
     get_collection = blocking(AsyncClient.get_collection)
+    index_state = blocking(AsyncClient.index_state)
     list_collections = blocking(AsyncClient.list_collections)
     delete_collection = blocking(AsyncClient.delete_collection)
     update_collection = blocking(AsyncClient.update_collection)

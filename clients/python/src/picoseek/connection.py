@@ -65,6 +65,9 @@ class ConnectionConfig:
     """When a call is sent again."""
     keep_alive: KeepAliveConfig = field(default_factory=KeepAliveConfig)
     """How a dead connection is noticed."""
+    stream_searches: bool = True
+    """Searches of one query share a stream, which costs half of what calls cost. False: each is a call of its own,
+    which balancers can share out."""
     max_message_bytes: int = 64 << 20
     """Longest message in bytes, both ways; the services' default is the same."""
 

@@ -9,6 +9,16 @@ _MMAP_THRESHOLD = -3
 _BYTES = 1 << 20
 
 
+def return_freed_memory_now() -> None:
+    """Have memory that was freed go back at once, wherever it lies; without effect where libc is not glibc.
+
+    What was freed below something that lives stays with the process otherwise. Takes some milliseconds.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 def return_freed_memory() -> None:
     """Have freed memory go back to the operating system, whatever the sizes; without effect where libc is not glibc.
 

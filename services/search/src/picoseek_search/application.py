@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -17,9 +18,11 @@ from picoseek_protos.v1 import (
     search_service_pb2_grpc,
 )
 
+from picoseek_search.allocator import return_freed_memory_now
 from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.options import EngineOptions, RecallOptions
 from picoseek_search.collection.workers import Workers
+from picoseek_search.segment.gpu import Gpu, GpuUnavailableError
 from picoseek_search.settings import SearchSettings
 from picoseek_search.snapshots.object_store import ObjectStore
 from picoseek_search.snapshots.snapshot_library import SnapshotLibrary
@@ -32,6 +35,8 @@ from picoseek_search.transport.limits import Limits
 from picoseek_search.transport.operation_calls import OperationCalls
 from picoseek_search.transport.search_servicer import Admissions, SearchServicer
 from picoseek_search.transport.snapshot_calls import SnapshotCalls
+
+_LOG = logging.getLogger(__name__)
 
 # From the descriptors, which reflection finds only when their modules are loaded.
 _SERVICES = (
@@ -54,6 +59,7 @@ def make_application(settings: SearchSettings) -> Application:
         )
         try:
             catalog = await asyncio.to_thread(_open, settings, workers)
+            return_freed_memory_now()
             try:
                 await _register(server, health, catalog, workers, settings, store)
                 yield _SERVICES
@@ -153,4 +159,16 @@ def _options(settings: SearchSettings) -> EngineOptions:
         keep_log_records=settings.keep_log_records,
         calibration_delay_s=settings.calibration_delay_s,
         recall=RecallOptions(settings.recall_share, settings.recall_most_a_second),
+        gpu=_gpu(settings.index_device),
     )
+
+
+def _gpu(device: str) -> Gpu | None:
+    name, _, number = device.partition(":")
+    if name == "cpu":
+        return None
+    try:
+        return Gpu(int(number or 0))
+    except GpuUnavailableError as error:
+        _LOG.warning("index_device is %s, but indexes stay on the CPU: %s", device, error)
+        return None

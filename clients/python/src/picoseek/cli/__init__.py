@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from picoseek.cli.bench import bench
 from picoseek.cli.collection import collection
 from picoseek.cli.evaluate import evaluate
 from picoseek.cli.friendly_group import FriendlyGroup
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (serve, gallery, collection, snapshot, operation, recognize, watch, evaluate, models):
+for command in (serve, gallery, collection, snapshot, operation, recognize, watch, evaluate, bench, models):
     main.add_command(command)

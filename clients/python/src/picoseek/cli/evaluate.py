@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
-from rich.progress import Progress, TaskID
 
 from picoseek.async_client import AsyncClient
 from picoseek.cli.connection_options import connection_options
 from picoseek.cli.json_option import json_option
 from picoseek.cli.output import answers, notes, print_json, progress_bar
+from picoseek.cli.stages import Stages
 from picoseek.connection import ConnectionConfig
 from picoseek.evaluation.coco_file import read_coco_file
 from picoseek.evaluation.detection_run import DetectionReport, measure_detection
@@ -62,9 +62,7 @@ def retrieval(
     async def run() -> RetrievalReport:
         with progress_bar() as bar:
             async with AsyncClient(config) as client:
-                measuring = RetrievalRun(
-                    client, regions=Regions(regions), embedder=embedder, report=_Stages(bar).report
-                )
+                measuring = RetrievalRun(client, regions=Regions(regions), embedder=embedder, report=Stages(bar).report)
                 return await measuring.run(gallery, queries)
 
     report = asyncio.run(run())
@@ -108,7 +106,7 @@ def detection(config: ConnectionConfig, images: Path, coco: Path, detector: str,
 
     async def run() -> DetectionReport:
         with progress_bar() as bar:
-            stages = _Stages(bar)
+            stages = Stages(bar)
             async with AsyncClient(config) as client:
                 return await measure_detection(
                     client,
@@ -131,19 +129,6 @@ def detection(config: ConnectionConfig, images: Path, coco: Path, detector: str,
         "seconds": report.seconds,
     }
     _print(figures, as_json)
-
-
-class _Stages:
-    """A progress bar a stage."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._tasks: dict[str, TaskID] = {}
-
-    def report(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done)
 
 
 def _warn(unusable: Iterable[tuple[str, str]]) -> None:

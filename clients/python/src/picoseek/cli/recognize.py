@@ -22,7 +22,7 @@ from picoseek.picture import read_picture_file
 from picoseek.picture_file import decode_picture, write_picture
 from picoseek.recognition import Recognition
 from picoseek.recognition_json import recognition_json
-from picoseek.verdict import Explanation
+from picoseek.verdict import Explanation, Verdict, VerdictKind
 
 _READABLE_SIDE = 480
 
@@ -114,6 +114,8 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
         second = f"   next: {found.runner_up.label} {found.runner_up.score:.3f}" if found.runner_up else ""
         style = "green" if found.known else "dim"
         console.print(f"  {found.label or 'unknown':<24} {score:>6}   {found.source.value} {box}{second}", style=style)
+        if found.verdict is not None:
+            console.print(f"    {_verdict(found.verdict)}", style="dim")
         if found.explanation is not None:
             for line in _reasons(found.explanation):
                 console.print(f"    {line}", style="dim")
@@ -121,6 +123,16 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
         console.print("  nothing found", style="dim")
     if target is not None:
         console.print(f"  -> {target}", style="dim")
+
+
+def _verdict(verdict: Verdict) -> str:
+    """Return what the search service says of the nearest item."""
+    if verdict.kind is VerdictKind.UNCALIBRATED:
+        return "verdict uncalibrated: the gallery is too small, or was written moments ago"
+    return (
+        f"verdict {verdict.kind.value}, probability {verdict.probability:.3f}, "
+        f"threshold {verdict.threshold:.3f}, margin {verdict.margin:.3f}"
+    )
 
 
 def _reasons(explanation: Explanation) -> list[str]:

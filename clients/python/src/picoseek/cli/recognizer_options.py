@@ -29,6 +29,12 @@ def recognizer_options(command: Callable[..., R]) -> Callable[..., R]:
         show_default=True,
         help="When the whole picture is looked up too.",
     )
+    @click.option(
+        "--false-accept-rate",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help="Have the search service judge each nearest item: of strangers, it accepts such a share.",
+    )
     @click.option("--explain", is_flag=True, help="Tell why the nearest item of each object is the nearest.")
     @functools.wraps(command)
     def with_recognizer(
@@ -37,11 +43,14 @@ def recognizer_options(command: Callable[..., R]) -> Callable[..., R]:
         candidates: int,
         max_detections: int,
         whole_picture: str,
+        false_accept_rate: float | None,
         explain: bool,
         **kwargs: Any,
     ) -> R:
         detect_embed = DetectEmbedOptions(max_detections=max_detections, whole_picture=WholePicture(whole_picture))
-        config = RecognizerConfig(threshold, candidates, detect_embed, explain=explain)
+        config = RecognizerConfig(
+            threshold, candidates, detect_embed, false_accept_rate=false_accept_rate, explain=explain
+        )
         return command(*args, recognizer=config, **kwargs)
 
     return with_recognizer

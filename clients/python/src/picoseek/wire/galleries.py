@@ -13,6 +13,7 @@ from picoseek.collection import AttributeField, AttributeType, Collection, Index
 from picoseek.document import AttributeValue, Document, DocumentMask
 from picoseek.embedding import Metric, Vector, VectorType
 from picoseek.errors import InvalidArgumentError
+from picoseek.index_state import IndexSegment, IndexState
 from picoseek.search import Hit, SearchOptions, SearchResult
 from picoseek.wire.enums import ATTRIBUTE_TYPES, METRICS
 from picoseek.wire.pictures import box_message
@@ -92,6 +93,18 @@ def collection_from(message: collection_pb2.Collection) -> Collection:
     )
 
 
+def index_state_from(message: collection_pb2.GetCollectionResponse) -> IndexState:
+    """Return what an index is made of."""
+    return IndexState(
+        pending=message.collection.index_pending,
+        segments=tuple(
+            IndexSegment(segment.id, segment.kind, segment.rows, segment.live_rows, segment.memory_bytes)
+            for segment in message.collection.segments
+        ),
+        process_memory_bytes=message.process_memory_bytes,
+    )
+
+
 def revision_message(revision: Revision | None) -> revision_pb2.Revision | None:
     """Return the message of a revision."""
     return None if revision is None else revision_pb2.Revision(epoch=revision.epoch, sequence=revision.sequence)
@@ -151,7 +164,7 @@ def document_from(message: document_pb2.Document, vector_type: VectorType) -> Do
 
 
 def search_request(
-    collection: str, vectors: Sequence[Vector], space: str, options: SearchOptions
+    collection: str, vectors: Sequence[Vector] | Vector, space: str, options: SearchOptions
 ) -> search_pb2.SearchRequest:
     """Return a request of one or more queries.
 
@@ -172,7 +185,8 @@ def search_request(
         params=search_pb2.SearchParams(
             exact=options.exact, ef=options.ef, nprobe=options.nprobe, rerank=options.rerank
         ),
-        include=mask_message(options.include),
+        # Where nothing of the documents is asked for, the service need not read them.
+        include=None if options.include == DocumentMask() else mask_message(options.include),
         min_revision=revision_message(options.min_revision),
         false_accept_rate=options.false_accept_rate,
         explain=options.explain,
@@ -181,20 +195,15 @@ def search_request(
 
 def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
     """Return the hits, query by query."""
-    scores = unpack_floats(message.scores)
-    ids, items, documents = list(message.ids), list(message.items), list(message.documents)
-    offsets = list(message.offsets)
-
-    def hit(position: int) -> Hit:
-        document = (
-            document_from(documents[position], VectorType.FLOAT32)
-            if documents
-            else Document(ids[position], item=items[position])
-        )
-        return Hit(ids[position], items[position], float(scores[position]), document)
-
+    ids, items = list(message.ids), list(message.items)
+    documents = (
+        [document_from(document, VectorType.FLOAT32) for document in message.documents]
+        if message.documents
+        else [Document(id_, item=item) for id_, item in zip(ids, items, strict=True)]
+    )
+    hits = tuple(map(Hit, ids, items, unpack_floats(message.scores).tolist(), documents))
     return SearchResult(
-        hits=tuple(tuple(hit(position) for position in range(start, end)) for start, end in pairwise(offsets)),
+        hits=tuple(hits[start:end] for start, end in pairwise(message.offsets)),
         larger_is_closer=message.larger_is_closer,
         revision=revision_from(message.revision),
         index_generation=message.index_generation,

@@ -30,6 +30,11 @@ class Activity:
                 self._under_way -= 1
                 self._last = time.monotonic()
 
+    def is_recent(self, within_s: float) -> bool:
+        """Return whether a search is under way, or was within so many seconds."""
+        with self._lock:
+            return bool(self._under_way) or time.monotonic() - self._last < within_s
+
     def wait_for_pause(self, pause_s: float, until: float, give_up: Callable[[], bool]) -> bool:
         """Wait until there was no search for so many seconds.
 

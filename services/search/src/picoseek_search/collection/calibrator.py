@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from picoseek_search.calibration import calibration_file
@@ -25,7 +26,12 @@ _LOG = logging.getLogger(__name__)
 
 _STALE_SHARE = 0.1
 _REST = 4.0
-"""Pause after a measurement, as a multiple of what it took: measuring has a fifth of a core at most."""
+"""Pause after a measurement, as a multiple of its processor time: measuring has a fifth of a core at most."""
+_SLICE_S = 0.01
+_GIVE_WAY = 9.0
+"""Pause after so many seconds of measuring beside searches, as a multiple of them: searches lose a tenth of a core."""
+_SEARCHED_WITHIN_S = 0.1
+_LONGEST_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,10 @@ class CalibrationState:
 
 
 class _StoppedError(Exception):
+    pass
+
+
+class _ReplacedError(Exception):
     pass
 
 
@@ -86,6 +96,7 @@ class Calibrator:
         self._job: Future[None] | None = None
         self._changed = 0
         self._not_before = 0.0
+        self._rested = 0.0
         self._state = self._load()
         self.note(0)
 
@@ -126,7 +137,8 @@ class Calibrator:
                 self._job = self._workers.watch.submit(self._run)
 
     def _run(self) -> None:
-        begun = time.monotonic()
+        begun = time.thread_time()
+        self._rested = time.monotonic()
         with self._lock:
             changed = self._changed
         try:
@@ -142,13 +154,17 @@ class Calibrator:
             with self._lock:
                 self._job = None
                 self._changed -= changed
-                now = time.monotonic()
-                self._not_before = now + _REST * (now - begun)
+                self._not_before = time.monotonic() + _REST * (time.thread_time() - begun)
         self.note(0)
 
     def _measure(self) -> Measurement:
-        snapshot = self._snapshot()
-        left_out = measure(snapshot, self._specification(), self._check)
+        while True:
+            snapshot = self._snapshot()
+            try:
+                left_out = measure(snapshot, self._specification(), partial(self._check, snapshot))
+                break
+            except _ReplacedError:
+                continue
         return Measurement(
             references=left_out.references,
             unit_length=left_out.unit_length,
@@ -187,9 +203,18 @@ class Calibrator:
             return None
         return self._judge(measurement)
 
-    def _check(self) -> None:
+    def _check(self, measured: Snapshot) -> None:
         if self._closed or self._workers.stopping.is_set():
             raise _StoppedError
+        now = self._snapshot()
+        # The same documents in other parts: to go on would keep all the old ones in memory.
+        if now.generation != measured.generation and now.revision == measured.revision:
+            raise _ReplacedError
+        worked_s = time.monotonic() - self._rested
+        if worked_s >= _SLICE_S:
+            if self._workers.activity.is_recent(_SEARCHED_WITHIN_S):
+                time.sleep(min(_GIVE_WAY * worked_s, _LONGEST_PAUSE_S))
+            self._rested = time.monotonic()
 
 
 def why_uncalibrated(state: CalibrationState | None) -> str:

@@ -269,6 +269,8 @@ class Collection:
         specification = self.specification
         described.CopyFrom(specification.settings)
         described.etag = specification.etag
+        # Asked first: where nothing is pending, the segments below are those that stay.
+        described.index_pending = self.rebuild is not None or self.shard.compactor.is_pending
         with self.shard.reader_with_snapshot() as (reader, snapshot):
             described.documents, described.items = reader.count(ALWAYS)
         described.revision.epoch, described.revision.sequence = snapshot.revision.epoch, snapshot.revision.sequence

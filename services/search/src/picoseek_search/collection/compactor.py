@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
 from itertools import groupby
 
+from picoseek_search.allocator import return_freed_memory_now
 from picoseek_search.collection.idle_alarm import IdleAlarm
 from picoseek_search.collection.index_cache import IndexCache
 from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge
@@ -54,14 +55,24 @@ class Compactor:
         self._job: Future[None] | None = None
         self._held: Set[Part] = frozenset()
         self._closed = False
+        self._failed = False
         self._alarm = alarm(options.idle_s, self._consolidate)
 
     def schedule(self) -> None:
         """Something was written: start building if there is something to build and nothing is being built."""
         with self._idle:
+            self._failed = False
             if self._job is None:
                 self._submit()
         self._alarm.note()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something is being built or will be, without another write."""
+        plans = (plan_merge, plan_consolidation) if self._options.idle_s else (plan_merge,)
+        with self._idle:
+            is_due = not self._failed and any(self._planned(plan) is not None for plan in plans)
+            return self._job is not None or is_due
 
     def hold(self, parts: Set[Part]) -> None:
         """Leave these parts as they are, and no others: somebody else is about to replace them."""
@@ -102,6 +113,8 @@ class Compactor:
             views = self._planned(plan)
             if views is not None:
                 self._rebuild(views, check)
+                views = None
+                return_freed_memory_now()
         except _StoppedError:
             _LOG.info("an index was given up half built")
         except Exception:
@@ -111,6 +124,7 @@ class Compactor:
         finally:
             with self._idle:
                 self._job = None
+                self._failed = not again
                 due = again and self._submit()
                 self._idle.notify_all()
             if again and not due:

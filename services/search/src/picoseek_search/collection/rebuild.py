@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 from picoseek_chassis import errors
 
+from picoseek_search.allocator import return_freed_memory_now
 from picoseek_search.collection.compactor import Compactor
 from picoseek_search.collection.index_cache import IndexCache
 from picoseek_search.collection.options import EngineOptions
@@ -94,6 +95,7 @@ class Rebuild:
         finally:
             self._compactor.hold(frozenset())
             self._compactor.schedule()
+            return_freed_memory_now()
 
     def _in_turn(self, step: Callable[[], None], progress: Progress) -> None:
         progress.check()

@@ -10,6 +10,13 @@ from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.hits import NO_ROW, Hits
 from picoseek_search.segment.metric import Metric
 
+_LEAST_QUERIES = 20
+_LEAST_COLUMNS = 256
+"""From so many queries and columns on, one product of matrices takes less than reading all rows for each query. It
+would from eight queries on, but equals come in another order, and answers must not show which searches were made
+together."""
+_BLOCK_ROWS = 8192
+
 
 def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: Bitmap) -> Hits:
     """Compare every query with every selected row. Releases the GIL.
@@ -23,6 +30,11 @@ def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: B
     """
     count, columns = queries.shape
     k = min(k, max(selected.count, 1))
+    is_wide = count >= _LEAST_QUERIES and columns >= _LEAST_COLUMNS and 2 * selected.count > len(rows)
+    if is_wide and metric.larger_is_closer:
+        candidates = _by_products(queries, rows, k, selected)
+        if candidates is not None:
+            return nearest_of(queries, rows, candidates, k, metric)
     offsets = np.empty((count, k), np.int64)
     selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
     if metric.is_binary:
@@ -70,6 +82,37 @@ def nearest_of(queries: Vectors, rows: Vectors, candidates: Offsets, k: int, met
     keys = np.where(candidates == NO_ROW, np.float32(np.inf), -scores if metric.larger_is_closer else scores)
     order = np.argsort(keys, axis=1, kind="stable")[:, :k]
     return Hits(np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1))
+
+
+def _by_products(queries: Vectors, rows: Vectors, k: int, selected: Bitmap) -> Offsets | None:
+    """Return the rows with the largest products of each query, or None where products leave the range of floats.
+
+    Squared distances are not found in this way: |a|² - 2 ab + |b|² loses what tells near vectors from each other.
+    """
+    left_out = None if selected.is_full else ~selected.mask()
+    found: list[Offsets] = []
+    largest: list[Scores] = []
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        with np.errstate(over="ignore", invalid="ignore"):
+            products = queries @ rows[start : start + _BLOCK_ROWS].T
+            if not np.isfinite(products.sum()):
+                return None
+        if left_out is not None:
+            products[:, left_out[start : start + _BLOCK_ROWS]] = -np.inf
+        best = _largest(products, k)
+        found.append(best + start)
+        largest.append(np.take_along_axis(products, best, axis=1))
+    if len(found) == 1:
+        return found[0]
+    return np.take_along_axis(np.concatenate(found, axis=1), _largest(np.concatenate(largest, axis=1), k), axis=1)
+
+
+def _largest(values: Scores, k: int) -> Offsets:
+    """Return the places of the k largest values of each row, ascending; of all if there are fewer."""
+    width = values.shape[1]
+    if width <= k:
+        return np.broadcast_to(np.arange(width), values.shape)
+    return np.sort(np.argpartition(values, width - k, axis=1)[:, width - k :], axis=1)
 
 
 def _fewest_bits(queries: Vectors, rows: Vectors, offsets: Offsets, selector: object) -> Scores:

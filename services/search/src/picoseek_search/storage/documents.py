@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +54,13 @@ Names: TypeAlias = NDArray[np.object_]
 
 _IDS_A_STATEMENT = 500
 _COLUMNS = "checksum, row, id, item, sequence, labels, attributes, body"
+_INSERT = (
+    "INSERT INTO documents (row, shard, id, item, sequence, vector_checksum, checksum, labels, attributes, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+# json.dumps would make an encoder for each text.
+_as_text = json.JSONEncoder(ensure_ascii=False).encode
+_as_checked = json.JSONEncoder(default=repr).encode
 
 
 @dataclass(frozen=True)
@@ -146,8 +154,15 @@ class DocumentWriter:
         """Write documents with different ids; each takes the place of the one with its id."""
         effect = self.delete([document.id for document in documents])
         first = self._reserve(len(documents))
+        values: list[tuple[Value | bytes, ...]] = []
         for row, document in enumerate(documents, first):
-            effect.added.append(self._insert(row, document, sequence))
+            stored, of_row = _row_values(row, self._shard, document, sequence)
+            effect.added.append(stored)
+            values.append(of_row)
+        self._connection.executemany(_INSERT, values)
+        self._connection.executemany(
+            "INSERT INTO vectors (row, vector) VALUES (?, ?)", [(stored.row, stored.vector) for stored in effect.added]
+        )
         return effect
 
     def delete(self, ids: Sequence[str]) -> Effect:
@@ -173,39 +188,6 @@ class DocumentWriter:
             "UPDATE applied SET next_row = next_row + ? WHERE shard = ? RETURNING next_row", (count, self._shard)
         ).fetchone()
         return int(after) - count
-
-    def _insert(self, row: int, document: document_pb2.Document, sequence: int) -> StoredRow:
-        vector = document.vector
-        body = document_pb2.Document()
-        body.CopyFrom(document)
-        for name in ("id", "item", "vector"):
-            body.ClearField(name)
-        content = body.SerializeToString(deterministic=True)
-        id_ = document.id
-        # One string for both: there are as many of them in memory as there are documents.
-        item = id_ if document.item in ("", id_) else document.item
-        labels = json.dumps(list(document.labels), ensure_ascii=False)
-        attributes = json.dumps(_attributes(document), ensure_ascii=False)
-        stored = StoredRow(row, id_, item, vector, google_crc32c.value(vector))
-        self._connection.execute(
-            "INSERT INTO documents"
-            " (row, shard, id, item, sequence, vector_checksum, checksum, labels, attributes, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row,
-                self._shard,
-                stored.id,
-                item,
-                sequence,
-                stored.vector_checksum,
-                _checksum(stored.vector_checksum, row, stored.id, item, sequence, labels, attributes, content),
-                labels,
-                attributes,
-                content,
-            ),
-        )
-        self._connection.execute("INSERT INTO vectors (row, vector) VALUES (?, ?)", (row, vector))
-        return stored
 
 
 class DocumentReader:
@@ -279,8 +261,9 @@ class DocumentReader:
         Raises:
             ServiceError: STORAGE_CORRUPT, one of them is not what was written.
         """
-        rows: list[int] = []
-        checksums: list[int] = []
+        # Numbers as objects would lie between the names, and keep their memory from being given back.
+        rows = array("q")
+        checksums = array("q")
         ids: list[str] = []
         items: list[str] = []
         cursor = self._connection.execute(
@@ -371,6 +354,27 @@ class DocumentReader:
             yield document
 
 
+def _row_values(
+    row: int, shard: int, document: document_pb2.Document, sequence: int
+) -> tuple[StoredRow, tuple[Value | bytes, ...]]:
+    """Return a new version, and the values of its row in the order of _INSERT."""
+    vector = document.vector
+    body = document_pb2.Document()
+    body.CopyFrom(document)
+    for name in ("id", "item", "vector"):
+        body.ClearField(name)
+    content = body.SerializeToString(deterministic=True)
+    id_ = document.id
+    # One string for both: there are as many of them in memory as there are documents.
+    item = id_ if document.item in ("", id_) else document.item
+    labels = _as_text(list(document.labels))
+    attributes = _as_text(_attributes(document))
+    stored = StoredRow(row, id_, item, vector, google_crc32c.value(vector))
+    checksum = _checksum(stored.vector_checksum, row, id_, item, sequence, labels, attributes, content)
+    values = (row, shard, id_, item, sequence, stored.vector_checksum, checksum, labels, attributes, content)
+    return stored, values
+
+
 def _attributes(document: document_pb2.Document) -> dict[str, object]:
     return {name: _attribute(value) for name, value in document.attributes.items()}
 
@@ -391,7 +395,7 @@ def _checksum(
     vector_checksum: int, row: int, id_: str, item: str, sequence: int, labels: str, attributes: str, body: bytes
 ) -> int:
     # What is damaged may be of another type: then it is of another checksum, too.
-    header = json.dumps([vector_checksum, row, id_, item, sequence, labels, attributes], default=repr).encode()
+    header = _as_checked([vector_checksum, row, id_, item, sequence, labels, attributes]).encode()
     return int(google_crc32c.value(header + body))
 
 

@@ -1,0 +1,1 @@
+"""How fast a running search service answers, and what it finds."""

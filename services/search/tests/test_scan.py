@@ -1,0 +1,66 @@
+"""Exact comparison finds what comparing one pair after the other finds, however it is done."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from picoseek_search.segment import scan
+from picoseek_search.segment.bitmap import Bitmap
+from picoseek_search.segment.hits import NO_ROW
+from picoseek_search.segment.metric import Metric
+
+COLUMNS = 256
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    queries=st.sampled_from([1, 7, 8, 33]),
+    rows=st.integers(1, 120),
+    share=st.floats(0, 1),
+    k=st.integers(1, 130),
+    metric=st.sampled_from([Metric.INNER_PRODUCT, Metric.COSINE, Metric.L2]),
+    block=st.sampled_from([7, 8192]),
+)
+def test_the_nearest_selected_rows_are_found(
+    seed: int, queries: int, rows: int, share: float, k: int, metric: Metric, block: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    asked, base = (metric.prepare(draw.standard_normal((count, COLUMNS))) for count in (queries, rows))
+    mask = draw.random(rows) < share
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(scan, "_BLOCK_ROWS", block)
+        found = scan.nearest(asked, base, k, metric, Bitmap.from_mask(mask))
+    due = min(k, int(mask.sum()))
+    wide, far = asked.astype(np.float64), base[mask].astype(np.float64)
+    sign = -1.0 if metric.larger_is_closer else 1.0
+    scores = wide @ far.T if metric.larger_is_closer else ((wide[:, None] - far[None]) ** 2).sum(axis=2)
+    best = sign * np.sort(sign * scores, axis=1)[:, :due]
+    np.testing.assert_allclose(found.scores[:, :due], best, rtol=1e-4, atol=1e-4)
+    for row in found.offsets:
+        hits = row[row != NO_ROW]
+        assert len(hits) == due == len(set(hits.tolist()))
+        assert mask[hits].all()
+
+
+def test_scores_are_the_same_however_many_queries_are_made_together() -> None:
+    draw = np.random.default_rng(1)
+    asked, base = (Metric.COSINE.prepare(draw.standard_normal((count, COLUMNS))) for count in (16, 3000))
+    everything = Bitmap.full(3000)
+    together = scan.nearest(asked, base, 10, Metric.COSINE, everything)
+    for number in range(16):
+        alone = scan.nearest(asked[number : number + 1], base, 10, Metric.COSINE, everything)
+        assert together.offsets[number].tolist() == alone.offsets[0].tolist()
+        np.testing.assert_array_equal(together.scores[number], alone.scores[0])
+
+
+def test_products_out_of_range_do_not_hide_what_can_be_compared() -> None:
+    base = np.ones((20, COLUMNS), np.float32)
+    base[3] = 3e38 * np.where(np.arange(COLUMNS) % 2, 1, -1)
+    base[4] *= 2
+    asked = np.full((8, COLUMNS), 3e38, np.float32)
+    asked[:7] = 1
+    found = scan.nearest(asked, base, 20, Metric.INNER_PRODUCT, Bitmap.full(20))
+    assert found.offsets[0, 0] == 4
+    assert found.scores[0, 0] == 2 * COLUMNS
