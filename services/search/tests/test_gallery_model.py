@@ -27,6 +27,7 @@ from picoseek_search.collection.collection import Collection
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.search import Query
 from picoseek_search.collection.workers import Workers
+from picoseek_search.segment import index_file
 from picoseek_search.segment.index_kind import ExactBelow, IndexKind
 from picoseek_search.storage.log import Revision
 
@@ -148,7 +149,7 @@ class GalleryMachine(RuleBasedStateMachine):
         # A kill leaves the files as they are at some moment; the writes behind it are another life's.
         before = self.catalog
         old, self.lives = self._root, self.lives + 1
-        shutil.copytree(old, self._root, ignore=_passing)
+        _copy_as_a_kill_leaves_it(old, self._root)
         self.catalog = self._open()
         before.close()
         shutil.rmtree(old)
@@ -175,8 +176,9 @@ class GalleryMachine(RuleBasedStateMachine):
         if cancel:
             self.catalog.operations.cancel(self.operation)
         self.catalog.operations.when_ended(self.operation).result(WITHIN_S)
-        state = self.catalog.operations.get(self.operation).state
-        assert state in (operation_pb2.OPERATION_STATE_SUCCEEDED, operation_pb2.OPERATION_STATE_CANCELLED)
+        ended = self.catalog.operations.get(self.operation)
+        fine = (operation_pb2.OPERATION_STATE_SUCCEEDED, operation_pb2.OPERATION_STATE_CANCELLED)
+        assert ended.state in fine, ended
 
     @rule(name=st.sampled_from(["g", "h"]))
     def switch_alias(self, name: str) -> None:
@@ -270,9 +272,26 @@ class GalleryMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def _passing(_: str, names: list[str]) -> set[str]:
-    # Files that appear and vanish while an index is built cannot be copied, and mean nothing.
-    return {name for name in names if name.endswith(".partial") or name == "lock"}
+def _copy_as_a_kill_leaves_it(old: Path, new: Path) -> None:
+    new.mkdir()
+    # Its row of a rebuild goes after the operation has ended, so that a copy of it must be the older one.
+    first = sorted(path.name for path in old.glob("registry.sqlite3*"))
+    for name in first:
+        shutil.copy2(old / name, new / name)
+
+    def passed_over(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if name in first or name == "lock" or name.endswith(".partial")}
+
+    shutil.copytree(old, new, ignore=passed_over, dirs_exist_ok=True, copy_function=_copy_unless_gone)
+
+
+def _copy_unless_gone(source: str, target: str) -> None:
+    # An index file may be removed between listing and copying, when what was built of it has taken its place.
+    try:
+        shutil.copy2(source, target)
+    except FileNotFoundError:
+        if Path(source).suffix not in index_file.SUFFIXES:
+            raise
 
 
 def run(workers: Workers, steps: int, *, is_approximate: bool = False) -> None:
