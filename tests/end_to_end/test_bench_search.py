@@ -89,6 +89,11 @@ def test_hdf5_brings_its_queries_metric_and_true_neighbours(picoseek: CommandLin
         **{"type": "bits", "metric": "hamming", "truth": "file"},
     }
     assert measured["runs"][0]["recall"] == 1.0
+    with h5py.File(tmp_path / "bits.hdf5", "r+") as file:
+        file["neighbors"][:, 3] = file["neighbors"][:, 2]
+    refused = picoseek.run("bench", "search", tmp_path / "bits.hdf5", expect=1)
+    assert "its `neighbors` are not the nearest rows of `train` by hamming" in refused.stderr
+    assert collections(picoseek) == []
 
 
 def test_answers_under_a_filter_are_as_many_as_qualify(picoseek: CommandLine, vectors: tuple[Path, Path]) -> None:
@@ -114,7 +119,10 @@ def test_a_collection_of_somebody_is_left_alone(picoseek: CommandLine, vectors: 
     picoseek.run("collection", "delete", "mine", "--yes")
 
 
-def test_an_interrupted_measurement_leaves_nothing_behind(picoseek: CommandLine, vectors: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_measurement_leaves_nothing_behind(
+    picoseek: CommandLine, vectors: tuple[Path, Path], number: signal.Signals
+) -> None:
     base, queries = vectors
     command = [sys.executable, "-m", "picoseek.cli", "bench", "search", base, "--queries", queries, "--duration", "600"]
     with subprocess.Popen(
@@ -125,7 +133,7 @@ def test_an_interrupted_measurement_leaves_nothing_behind(picoseek: CommandLine,
         text=True,
     ) as process:
         waiting.until(lambda: process.poll() is not None or bool(collections(picoseek)), WITHIN_S)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1, said
     assert "Traceback" not in said
@@ -139,6 +147,7 @@ def test_what_makes_no_sense_is_refused_with_a_word(picoseek: CommandLine, vecto
         ((base, "--queries", queries, "--count", 1, "--duration", 1), 2, "either"),
         ((base.with_name("none.npy"), "--queries", queries), 1, "none.npy"),
         ((base, "--queries", queries, "--filter", "colour = 1"), 1, "FILTER_INVALID"),
+        ((base, "--queries", queries, "--k", 5000, "--write-batch", 1), 1, "k is 5000"),
     ):
         assert word in picoseek.run("bench", "search", *arguments, expect=status).stderr
     assert collections(picoseek) == []

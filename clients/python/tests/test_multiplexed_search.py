@@ -152,6 +152,14 @@ async def test_many_at_once_go_in_few_messages_and_get_what_they_would_get_alone
         )
 
 
+async def test_queries_are_one_vector_each(service: SearchService) -> None:
+    async with picoseek.AsyncClient(service.config) as client:
+        with pytest.raises(picoseek.InvalidArgumentError, match=r"give a single one as \[vector\]"):
+            await client.search("things", QUERY, space=SPACE.digest)
+        with pytest.raises(picoseek.InvalidArgumentError, match="one vector a query"):
+            await client.search("things", np.zeros((2, 3, 4), np.float32), space=SPACE.digest)
+
+
 async def test_a_bad_search_among_others_fails_alone(
     service: SearchService, messages: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

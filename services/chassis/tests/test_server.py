@@ -68,6 +68,19 @@ def _raise(error: Exception) -> Callable[[bytes, Any], Any]:
     return handler
 
 
+def test_no_call_is_turned_away_by_grpc_itself() -> None:
+    calls = 2500
+
+    async def slow(request: bytes, context: Any) -> bytes:
+        await asyncio.sleep(0)
+        return request
+
+    async def body(channel: grpc.aio.Channel) -> None:
+        assert await asyncio.gather(*(_call(channel, "Slow") for _ in range(calls))) == [b""] * calls
+
+    asyncio.run(_with_server(body, {"Slow": slow}))
+
+
 def test_service_error_reaches_the_caller_with_reason_and_delay() -> None:
     async def body(channel: grpc.aio.Channel) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:

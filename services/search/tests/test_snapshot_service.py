@@ -12,7 +12,7 @@ import pytest
 import snapshot_places
 import waiting
 from google.rpc import error_details_pb2
-from picoseek_protos.v1 import document_pb2, operation_pb2, revision_pb2, search_pb2, snapshot_pb2
+from picoseek_protos.v1 import collection_pb2, document_pb2, operation_pb2, revision_pb2, search_pb2, snapshot_pb2
 
 WITHIN_S = 120.0
 DIMENSION = 8
@@ -149,6 +149,17 @@ def test_pages_and_a_store_that_is_gone(
             if not token:
                 break
         assert found == ["s4", "s3", "s2", "s1", "s0"]
+        # An alias stands for its collection here, too.
+        alias = collection_pb2.Alias(name="live", collection="g")
+        client.collections.SetAlias(collection_pb2.SetAliasRequest(alias=alias), timeout=WITHIN_S)
+        listed = client.collections.ListSnapshots(
+            snapshot_pb2.ListSnapshotsRequest(collection="live"), timeout=WITHIN_S
+        )
+        assert [one.name for one in listed.snapshots] == found
+        restored = client.collections.RestoreSnapshot(
+            snapshot_pb2.RestoreSnapshotRequest(collection="live", snapshot="s2", overwrite=True), timeout=WITHIN_S
+        )
+        assert ended(client, restored.operation).state == SUCCEEDED
     process.stop()
     process = search_process(environment={"PICOSEEK_SEARCH_SNAPSHOTS": str(blocked)})
     with process.channel() as channel:

@@ -123,8 +123,7 @@ class _OpenStream:
         asked = _Asked(request, settings_of(request), loop.create_future())
         # asyncio.timeout() does the same and costs several times as much.
         timer = None if timeout is None else loop.call_later(timeout, _expire, asked.answer)
-        self._pending.append(asked)
-        self._send()
+        self._send(asked)
         try:
             return await asked.answer
         finally:
@@ -139,39 +138,46 @@ class _OpenStream:
     def _unanswered(self) -> list[_Asked]:
         return [asked for bundle_ in (*self._under_way.values(), self._pending) for asked in bundle_]
 
-    def _send(self, *, at_once: bool = False) -> None:
-        held: deque[_Asked] = deque()
-        while self._pending:
-            first = self._pending.popleft()
-            most = 1 if first.alone else self._sizes.most(first.settings)
-            # Whoever waits for a revision, and whatever takes long, must not hold up the others.
-            is_counted = most > 2 and not first.request.HasField("min_revision")
-            if is_counted and not at_once and len(self._counted) >= _BUNDLES_UNDER_WAY:
-                held.append(first)
-                continue
-            self._send_together(self._next_bundle(first, most), is_counted=is_counted)
-        self._pending = held
-        if self._hold is not None:
-            self._hold.cancel()
-        loop = asyncio.get_running_loop()
-        self._hold = loop.call_later(_HELD_UP_S, lambda: self._send(at_once=True)) if held else None
+    def _send(self, asked: _Asked) -> None:
+        if self._holds_up(asked) and len(self._counted) >= _BUNDLES_UNDER_WAY:
+            self._pending.append(asked)
+            if self._hold is None:
+                loop = asyncio.get_running_loop()
+                self._hold = loop.call_later(_HELD_UP_S, lambda: self._send_pending(at_once=True))
+        else:
+            self._send_together([asked])
 
-    def _next_bundle(self, first: _Asked, most: int) -> list[_Asked]:
-        together, others = [first], deque[_Asked]()
+    def _send_pending(self, *, at_once: bool = False) -> None:
+        while self._pending and (at_once or len(self._counted) < _BUNDLES_UNDER_WAY):
+            self._send_together(self._next_bundle())
+        if not self._pending and self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+
+    def _most(self, asked: _Asked) -> int:
+        return 1 if asked.alone else self._sizes.most(asked.settings)
+
+    def _holds_up(self, asked: _Asked) -> bool:
+        # Whoever waits for a revision, and whatever takes long, must not hold up the others.
+        return self._most(asked) > 2 and not asked.request.HasField("min_revision")
+
+    def _next_bundle(self) -> list[_Asked]:
+        first = self._pending.popleft()
+        together, others, most = [first], deque[_Asked](), self._most(first)
         while self._pending and len(together) < most and len(others) < _LOOK_AHEAD:
             asked = self._pending.popleft()
             (together if asked.settings == first.settings and not asked.alone else others).append(asked)
         self._pending.extendleft(reversed(others))
         return together
 
-    def _send_together(self, together: list[_Asked], *, is_counted: bool) -> None:
+    def _send_together(self, together: list[_Asked]) -> None:
         # Whoever asked may have gone meanwhile.
         wanted = [asked for asked in together if not asked.answer.done()]
         if not wanted:
             return
         call_id = next(self._call_ids)
         self._under_way[call_id] = wanted
-        if is_counted:
+        if self._holds_up(wanted[0]):
             self._counted.add(call_id)
         request = bundle([asked.request for asked in wanted])
         self._to_send.put_nowait(search_pb2.StreamSearchRequest(call_id=call_id, request=request))
@@ -190,12 +196,12 @@ class _OpenStream:
             # One of them is at fault; only by itself it fails by itself.
             for asked in together:
                 asked.alone = True
-            self._pending.extendleft(reversed(together))
+                self._send(asked)
         else:
             for asked in together:
                 if not asked.answer.done():
                     asked.answer.set_exception(from_status(answer.error))
-        self._send()
+        self._send_pending()
 
     async def _requests(self) -> AsyncIterator[search_pb2.StreamSearchRequest]:
         while (request := await self._to_send.get()) is not None:

@@ -20,6 +20,8 @@ from picoseek_chassis.telemetry import configure_logging
 
 _LOG = logging.getLogger(__name__)
 
+_MOST_PENDING = 1 << 20
+
 Application = Callable[[grpc.aio.Server, Health], AbstractAsyncContextManager[Sequence[str]]]
 """Registers its servicers, starts what it needs, yields the full names of its services, and cleans up on leaving.
 
@@ -104,6 +106,10 @@ def _make_server(settings: ServiceSettings) -> grpc.aio.Server:
         # Clients may ping every 10 s; the default of 5 minutes cuts their connections with too_many_pings.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
+        # From a thousand calls on that wait to be taken in, gRPC would cancel some at random, without a word. The
+        # services' own bounds refuse with a reason and a delay.
+        ("grpc.server.max_pending_requests", _MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
     ]
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)))

@@ -21,7 +21,7 @@ from picoseek.benchmark.vector_set import VectorSet
 from picoseek.collection import AttributeField, AttributeType, Collection, IndexConfig
 from picoseek.document import Document, DocumentMask
 from picoseek.embedding import EmbeddingSpace
-from picoseek.errors import DeadlineExceededError
+from picoseek.errors import DeadlineExceededError, InvalidArgumentError
 from picoseek.index_state import IndexState
 from picoseek.search import SearchOptions
 
@@ -29,6 +29,8 @@ _WRITERS = 4
 _POLL_S = 0.1
 _MOST_HITS = 50_000
 _DRAW_SEED = 0
+_CHECKED_QUERIES = 10
+_LEAST_TRUE_SHARE = 0.99
 _SCHEMA = (AttributeField("row", AttributeType.INT), AttributeField("draw", AttributeType.DOUBLE))
 _NO_PARTS = DocumentMask()
 
@@ -175,13 +177,13 @@ class SearchBenchmark:
         Raises:
             AlreadyExistsError: there is a collection of this name.
             DeadlineExceededError: the index was not complete in time.
+            InvalidArgumentError: the file's true neighbours are none.
             PicoSeekError: the service failed.
         """
         plan = self._plan
         empty_call = await measure_empty_call(self._client.config)
         async with self._collection():
-            # A filter that is none shall be known before everything is written.
-            await self._client.count(plan.collection, filter=plan.filter)
+            await self._try_settings()
             written = await self._write()
             live = (await self._client.count(plan.collection, filter=plan.filter)).documents
             origin, truth = await self._truth(min(plan.k, live))
@@ -202,6 +204,14 @@ class SearchBenchmark:
                     runs.append(self._judged(setting, callers, seen, truth))
             self._report("searching", total, total)
         return Report(origin, live, written, empty_call, tuple(runs))
+
+    async def _try_settings(self) -> None:
+        # What the service refuses shall be known before everything is written.
+        queries = np.resize(self._vectors.queries, (self._plan.batch_size, self._vectors.queries.shape[1]))
+        for setting in self._plan.settings:
+            await self._client.search(
+                self._plan.collection, queries, space=self._space.digest, options=self._options(setting)
+            )
 
     @asynccontextmanager
     async def _collection(self) -> AsyncGenerator[None]:
@@ -274,11 +284,23 @@ class SearchBenchmark:
             return "exact search", await self._exact(due)
         stated = vectors.neighbors
         if stated is not None and stated.shape[1] >= due:
+            await asyncio.to_thread(self._check_stated, stated[:, :due])
             return "file", list(stated[:, :due])
         self._report("comparing all", 0, 1)
         found = await asyncio.to_thread(nearest, vectors.base, vectors.queries, due, vectors.metric)
         self._report("comparing all", 1, 1)
         return "compared here", list(found)
+
+    def _check_stated(self, stated: NDArray[np.int64]) -> None:
+        vectors, some = self._vectors, slice(0, _CHECKED_QUERIES)
+        queries, rows = vectors.queries[some], stated[some]
+        true = nearest(vectors.base, queries, rows.shape[1], vectors.metric)
+        distinct = [list(dict.fromkeys(one.tolist())) for one in rows]
+        if recall(vectors.base, queries, list(true), distinct, vectors.metric) < _LEAST_TRUE_SHARE:
+            raise InvalidArgumentError(
+                f"{vectors.name}: its `neighbors` are not the nearest rows of `train` by {vectors.metric.value}; "
+                "write them anew, or remove them from the file: then all vectors are compared here"
+            )
 
     async def _exact(self, due: int) -> list[NDArray[np.int64]]:
         queries = self._vectors.queries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import signal
 import uuid
 from pathlib import Path
 
@@ -138,11 +139,19 @@ def search(
     config = dataclasses.replace(config, stream_searches=way == "stream")
 
     async def run() -> Report:
+        task = asyncio.current_task()
+        if task is not None:
+            # As Ctrl-C does: the collection is removed before the end.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         with progress_bar() as bar:
             async with AsyncClient(config) as client:
                 return await SearchBenchmark(client, read, plan, Stages(bar).report).run()
 
-    report = asyncio.run(run())
+    try:
+        report = asyncio.run(run())
+    except asyncio.CancelledError as error:
+        raise click.Abort from error
     if as_json:
         print_json(_report_json(read, plan, way, report))
     else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 from picoseek_protos.v1 import collection_pb2, document_pb2, revision_pb2, search_pb2
 
@@ -169,10 +170,14 @@ def search_request(
     """Return a request of one or more queries.
 
     Raises:
-        InvalidArgumentError: there are none, or they have different lengths.
+        InvalidArgumentError: there are none, or they have different lengths, or are not one vector a query.
     """
     if not len(vectors):
         raise InvalidArgumentError("no vectors were given", reason="REQUEST_EMPTY")
+    shape = np.shape(vectors[0])
+    if len(shape) != 1:
+        advice = "give a single one as [vector]" if not shape else "one vector a query"
+        raise InvalidArgumentError(f"the queries' vectors must be [queries, dimension]: {advice}")
     return search_pb2.SearchRequest(
         collection=collection,
         vectors=pack_vectors(vectors),

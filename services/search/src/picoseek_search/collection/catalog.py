@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 class Catalog:
     """Makes, finds, changes and removes collections and their aliases, which share one name space.
 
-    Methods block; call them in worker threads, but for get(), names() and aliases().
+    Methods block; call them in worker threads, but for get(), names(), real_name() and aliases().
     """
 
     def __init__(self, root: Path, options: EngineOptions, workers: Workers) -> None:
@@ -91,6 +91,10 @@ class Catalog:
     def names(self) -> list[tuple[str, bool]]:
         """Return the names of all collections, in order, and whether each can be used."""
         return [(name, isinstance(found, Collection)) for name, found in sorted(self._collections.items())]
+
+    def real_name(self, name: str) -> str:
+        """Return the name of the collection that an alias stands for, and any other name as it is."""
+        return self._aliases.get(name, name)
 
     def aliases(self) -> list[tuple[str, str]]:
         """Return all aliases, in order, and the name of the collection of each."""

@@ -72,7 +72,7 @@ class SnapshotOperations:
         Raises:
             ServiceError: SNAPSHOT_INVALID, SNAPSHOT_NOT_FOUND, SNAPSHOT_DAMAGED.
         """
-        manifest, digest = self._library.get(collection, name)
+        manifest, digest = self._library.get(self._catalog.real_name(collection), name)
         return self._described(manifest, digest)
 
     def list(self, collection: str) -> list[snapshot_pb2.Snapshot]:
@@ -83,7 +83,7 @@ class SnapshotOperations:
         """
         if collection:
             check_name("collection", collection)
-        names = [collection] if collection else self._library.collections()
+        names = [self._catalog.real_name(collection)] if collection else self._library.collections()
         listed = sorted((one for name in names for one in self._library.of(name)), key=_age)
         return [self._described(one.manifest, one.digest) if one.manifest else self._unreadable(one) for one in listed]
 
@@ -93,13 +93,14 @@ class SnapshotOperations:
         Raises:
             ServiceError: SNAPSHOT_INVALID, SNAPSHOT_NOT_FOUND, SNAPSHOT_DAMAGED, OVERLOADED, DISK_FULL.
         """
-        self._library.get(request.collection, request.snapshot)
+        collection = self._catalog.real_name(request.collection)
+        self._library.get(collection, request.snapshot)
 
         def work(progress: Progress) -> str:
-            SnapshotReader(self._library, request.collection, request.snapshot, progress).verify()
+            SnapshotReader(self._library, collection, request.snapshot, progress).verify()
             return request.snapshot
 
-        return self._start(operation_pb2.OPERATION_KIND_VERIFY_SNAPSHOT, request.collection, work)
+        return self._start(operation_pb2.OPERATION_KIND_VERIFY_SNAPSHOT, collection, work)
 
     def restore(self, request: snapshot_pb2.RestoreSnapshotRequest) -> operation_pb2.Operation:
         """Begin to make a collection of a snapshot.
@@ -109,17 +110,18 @@ class SnapshotOperations:
                 OVERLOADED, DISK_FULL.
         """
         self._check_location(request.location)
-        target = request.target or request.collection
+        collection = self._catalog.real_name(request.collection)
+        target = request.target or collection
         check_name("target", target)
-        id_ = _operation_id("restore", request.request_id, request.collection, request.snapshot, target)
+        id_ = _operation_id("restore", request.request_id, collection, request.snapshot, target)
         known = self._operations.find(id_) if id_ else None
         if known is not None:
             return known
-        self._library.get(request.collection, request.snapshot)
+        self._library.get(collection, request.snapshot)
         self._catalog.check_target(target, overwrite=request.overwrite)
 
         def work(progress: Progress) -> str:
-            reader = SnapshotReader(self._library, request.collection, request.snapshot, progress)
+            reader = SnapshotReader(self._library, collection, request.snapshot, progress)
             reader.restore(self._catalog, target, overwrite=request.overwrite)
             self._appeared(target)
             return target
