@@ -158,6 +158,8 @@ async def test_queries_are_one_vector_each(service: SearchService) -> None:
             await client.search("things", QUERY, space=SPACE.digest)
         with pytest.raises(picoseek.InvalidArgumentError, match="one vector a query"):
             await client.search("things", np.zeros((2, 3, 4), np.float32), space=SPACE.digest)
+        with pytest.raises(picoseek.InvalidArgumentError, match="k, max_per_item"):
+            await client.search("things", [QUERY], space=SPACE.digest, options=picoseek.SearchOptions(k=-1))
 
 
 async def test_a_bad_search_among_others_fails_alone(

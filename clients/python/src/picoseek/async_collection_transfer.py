@@ -124,7 +124,7 @@ class AsyncCollectionTransfer:
         made_in = space or file.space
         if not made_in:
             raise InvalidArgumentError(
-                f"{path} does not say in which embedding space its vectors were made; give the space"
+                f"{path} does not say in which embedding space its vectors were made; give the space (--space)"
             )
         if made_in != described.space.digest or file.space not in ("", made_in):
             raise FailedPreconditionError(

@@ -207,7 +207,8 @@ class SearchBenchmark:
 
     async def _try_settings(self) -> None:
         # What the service refuses shall be known before everything is written.
-        queries = np.resize(self._vectors.queries, (self._plan.batch_size, self._vectors.queries.shape[1]))
+        some = np.arange(self._plan.batch_size) % len(self._vectors.queries)
+        queries = self._vectors.queries[some]
         for setting in self._plan.settings:
             await self._client.search(
                 self._plan.collection, queries, space=self._space.digest, options=self._options(setting)

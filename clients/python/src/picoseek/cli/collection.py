@@ -87,7 +87,10 @@ def _attributes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
 @collection.command()
 @click.argument("name")
 @click.option("--embedder", default="", help="Embedder that makes its vectors, by name (default: the service's).")
-@click.option("--space", help="Digest of another embedding space, with --dimension; detect_embed is not asked then.")
+@click.option(
+    "--space",
+    help="Space of vectors from elsewhere, with --dimension: sha256: and 64 hex digits that stand for your model.",
+)
 @click.option("--dimension", type=click.IntRange(min=1), help="Components of the vectors of --space.")
 @click.option("--bits", is_flag=True, help="The vectors of --space are packed bits.")
 @click.option("--metric", type=click.Choice(_METRICS), help="How vectors are compared (default: that of the space).")

@@ -178,24 +178,29 @@ def search_request(
     if len(shape) != 1:
         advice = "give a single one as [vector]" if not shape else "one vector a query"
         raise InvalidArgumentError(f"the queries' vectors must be [queries, dimension]: {advice}")
-    return search_pb2.SearchRequest(
-        collection=collection,
-        vectors=pack_vectors(vectors),
-        queries=len(vectors),
-        space=space,
-        k=options.k,
-        filter=options.filter,
-        score_threshold=options.score_threshold,
-        max_per_item=options.max_per_item,
-        params=search_pb2.SearchParams(
-            exact=options.exact, ef=options.ef, nprobe=options.nprobe, rerank=options.rerank
-        ),
-        # Where nothing of the documents is asked for, the service need not read them.
-        include=None if options.include == DocumentMask() else mask_message(options.include),
-        min_revision=revision_message(options.min_revision),
-        false_accept_rate=options.false_accept_rate,
-        explain=options.explain,
-    )
+    try:
+        return search_pb2.SearchRequest(
+            collection=collection,
+            vectors=pack_vectors(vectors),
+            queries=len(vectors),
+            space=space,
+            k=options.k,
+            filter=options.filter,
+            score_threshold=options.score_threshold,
+            max_per_item=options.max_per_item,
+            params=search_pb2.SearchParams(
+                exact=options.exact, ef=options.ef, nprobe=options.nprobe, rerank=options.rerank
+            ),
+            # Where nothing of the documents is asked for, the service need not read them.
+            include=None if options.include == DocumentMask() else mask_message(options.include),
+            min_revision=revision_message(options.min_revision),
+            false_accept_rate=options.false_accept_rate,
+            explain=options.explain,
+        )
+    except ValueError as error:
+        raise InvalidArgumentError(
+            f"an option of the search is out of range ({error}): k, max_per_item, ef, nprobe and rerank are 0 or more"
+        ) from error
 
 
 def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
