@@ -213,7 +213,7 @@ class Calibrator:
         worked_s = time.monotonic() - self._rested
         if worked_s >= _SLICE_S:
             if self._workers.activity.is_recent(_SEARCHED_WITHIN_S):
-                time.sleep(min(_GIVE_WAY * worked_s, _LONGEST_PAUSE_S))
+                self._workers.stopping.wait(min(_GIVE_WAY * worked_s, _LONGEST_PAUSE_S))
             self._rested = time.monotonic()
 
 
