@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from picoseek_training.configuration import STRICT
 from picoseek_training.data.views import ViewConfig, draw_view, render_view
+from picoseek_training.distillation.openvino_network import compile_float32
 from picoseek_training.evaluation.retrieval import unit_rows
 
 Pictures = NDArray[np.uint8]
@@ -52,15 +53,12 @@ class FixedTeacher:
             FileNotFoundError: The file is missing.
             ValueError: The file has no such output.
         """
-        # OpenVINO takes seconds to import and is needed only while the cache is filled.
-        import openvino
-
         if not config.model.exists():
             raise FileNotFoundError(f"teacher {config.model} does not exist")
         self.config = config
         self._channels_last = config.model.suffix == ".pb"
         model, self._output = _read_graph(config) if self._channels_last else _read_onnx(config)
-        self._run: Any = openvino.Core().compile_model(model, "CPU")
+        self._run: Any = compile_float32(model)
         self.dimension = self(np.zeros((1, config.side, config.side, 3), np.uint8)).shape[1]
         """Components D of the features."""
 

@@ -13,6 +13,7 @@ from paddle.nn import functional as F
 
 from picoseek_training.data.normalisation import MEAN, STD
 from picoseek_training.distillation.config import FileTeacherConfig
+from picoseek_training.distillation.openvino_network import compile_float32
 from picoseek_training.distillation.taps import Taps
 from picoseek_training.networks.recognition import MarginHead, RecModel, RecognitionOutput
 
@@ -146,11 +147,8 @@ def read_model_state(path: Path, key: str) -> Mapping[str, Any]:
 
 
 def _onnx(file: Path) -> Callable[[Any], list[Any]]:
-    # OpenVINO takes seconds to import.
-    import openvino
-
     try:
-        compiled = openvino.Core().compile_model(str(file), "CPU")
+        compiled = compile_float32(str(file))
     except RuntimeError as error:
         raise ValueError(f"distillation.teacher.file: {file} is no ONNX file that OpenVINO runs: {error}") from error
     count = len(compiled.outputs)
