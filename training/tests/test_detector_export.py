@@ -8,10 +8,12 @@ import pytest
 from picoseek_bundle.bundle import load_bundle
 from picoseek_training.detector.class_agnostic import fit_logistic, to_one_class
 from picoseek_training.detector.config import load_config
-from picoseek_training.detector.export import export_bundle, export_trained, input_spec
+from picoseek_training.detector.export import detector_inputs, export_bundle, export_trained, input_spec
 from picoseek_training.evaluation.coco_ap import DetectionMetrics
-from picoseek_training.networks.picodet import NmsConfig
+from picoseek_training.export.program import write_program
+from picoseek_training.networks.picodet import NmsConfig, PicoDet
 from picoseek_training.networks.registry import create
+from picoseek_training.weight_import.importing import import_weights
 
 SIZE = 64
 
@@ -30,7 +32,18 @@ def detector():
     return network
 
 
-def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_path):
+def looking_again(detector, size, **settings):
+    config = replace(detector.config, further_sizes=(size,), **settings)
+    again = PicoDet(config)
+    again.set_state_dict(detector.state_dict())
+    again.eval()
+    return again
+
+
+@pytest.mark.parametrize("further", [None, SIZE // 2])
+def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_path, further):
+    if further is not None:
+        detector = looking_again(detector, further)
     card = tmp_path / "card.md"
     card.write_text("# Tiny\n")
     bundle = export_bundle(
@@ -60,6 +73,48 @@ def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_p
             expected, expected_counts = detector(paddle.to_tensor(image), paddle.to_tensor(scale))
         np.testing.assert_array_equal(counts, expected_counts.numpy())
         np.testing.assert_allclose(rows, expected.numpy(), atol=1e-2)
+
+
+def test_a_further_size_finds_what_the_network_finds_in_the_smaller_picture(detector):
+    everything = NmsConfig(score_threshold=0.0, nms_top_k=-1, keep_top_k=-1, nms_threshold=1.0)
+    once = PicoDet(replace(detector.config, nms=everything))
+    once.set_state_dict(detector.state_dict())
+    once.eval()
+    image = np.random.default_rng(5).normal(size=(1, 3, SIZE, SIZE)).astype(np.float32)
+    half = image.reshape(1, 3, SIZE // 2, 2, SIZE // 2, 2).mean(axis=(3, 5))
+    with paddle.no_grad():
+        # The smaller picture's scale factor is half as large, so that boxes are in pixels of the original.
+        looks = [
+            network(paddle.to_tensor(picture), paddle.full([1, 2], scale))[0].numpy()
+            for network, picture, scale in (
+                (once, image, 1.0),
+                (once, half, 0.5),
+                (looking_again(detector, SIZE // 2, nms=everything), image, 1.0),
+            )
+        ]
+    expected = np.concatenate(looks[:2])
+    assert len(looks[2]) == len(expected)
+    for rows in (expected, looks[2]):
+        rows[:] = rows[np.lexsort((rows[:, 2], rows[:, 1]))]
+    np.testing.assert_allclose(looks[2], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_weights_of_a_bundle_that_looks_again_come_back(detector, tmp_path):
+    again = looking_again(detector, SIZE // 2)
+    write_program(again, detector_inputs(input_spec(SIZE)), tmp_path)
+    imported = import_weights(tmp_path, "picodet_xs").checkpoint.state
+    for name, value in detector.state_dict().items():
+        np.testing.assert_array_equal(imported[name], value.numpy(), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "word"),
+    [({"size": 100}, "size: 100 is no multiple of 32"), ({"further_sizes": (384,)}, "not smaller than size, 384")],
+)
+def test_sizes_that_cannot_be_are_named(sizes, word):
+    recipe = Path(__file__).parents[1] / "recipes" / "detector_default.yaml"
+    with pytest.raises(ValueError, match=word):
+        replace(load_config(recipe), **sizes)
 
 
 def test_the_model_card_and_the_manifest_carry_the_measured_figures(detector, tmp_path):

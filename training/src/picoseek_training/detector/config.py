@@ -12,6 +12,9 @@ from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.optimization.ema import EmaConfig
 from picoseek_training.optimization.update import Precision
 
+_STRIDE = 32
+"""Pixels between cells of the coarsest map of the backbone."""
+
 
 @dataclass(frozen=True)
 class SetConfig:
@@ -213,6 +216,8 @@ class DetectorTrainingConfig:
     """Pictures a step, for each process."""
     size: int = 320
     """Side of the square input in evaluation, in pixels."""
+    further_sizes: tuple[int, ...] = ()
+    """Smaller sides in which it looks at the input again, in evaluation and in what is exported; multiples of 32."""
     seed: int = 0
     assigner: Literal["atss", "task_aligned"] = "task_aligned"
     """Of PicoHeadV2; the legacy head has SimOTA."""
@@ -240,6 +245,16 @@ class DetectorTrainingConfig:
     """Steps between checkpoints."""
     evaluate_every: int = 200
     """Steps between evaluations."""
+
+    def __post_init__(self) -> None:
+        named = (("size", (self.size,)), ("further_sizes", self.further_sizes))
+        for key, sizes in (*named, ("augmentation.sizes", self.augmentation.sizes)):
+            for size in sizes:
+                if size % _STRIDE or size < 2 * _STRIDE:
+                    raise ValueError(f"{key}: {size} is no multiple of {_STRIDE} from {2 * _STRIDE} on")
+        for size in self.further_sizes:
+            if size >= self.size:
+                raise ValueError(f"further_sizes: {size} is not smaller than size, {self.size}")
 
 
 def load_config(path: Path) -> DetectorTrainingConfig:

@@ -20,7 +20,11 @@ def trained_detector(config: DetectorTrainingConfig, checkpoint: Path | None = N
         FileNotFoundError: There is no such checkpoint.
     """
     return load_averaged(
-        checkpoint or config.output / LAST, config.output / START, config.bundle.start_share, config.network
+        checkpoint or config.output / LAST,
+        config.output / START,
+        config.bundle.start_share,
+        config.network,
+        config.further_sizes,
     )
 
 

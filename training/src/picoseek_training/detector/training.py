@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import paddle
@@ -214,7 +214,7 @@ class DetectorTraining:
     def _evaluate(self, averaged: dict[str, Any]) -> None:
         if not self.processes.primary:
             return
-        detector = PicoDet(self.detector.config)
+        detector = PicoDet(replace(self.detector.config, further_sizes=self.config.further_sizes))
         detector.set_state_dict({key: paddle.to_tensor(value) for key, value in averaged.items()})
         detector.eval()
         for data in self.config.evaluation:

@@ -50,7 +50,11 @@ def load_weights(detector: PicoDet, path: Path, key: str, whole: bool = False) -
 
 
 def load_averaged(
-    path: Path, start: Path | None = None, start_share: float = 0.0, network: str = "picodet_xs"
+    path: Path,
+    start: Path | None = None,
+    start_share: float = 0.0,
+    network: str = "picodet_xs",
+    further_sizes: tuple[int, ...] = (),
 ) -> PicoDet:
     """Build the detector of one class from a checkpoint's averaged weights.
 
@@ -62,6 +66,7 @@ def load_averaged(
         start: Checkpoint of the start.
         start_share: Share of the start's weights, 0 to 1.
         network: Name in the registry.
+        further_sizes: See PicoDetConfig.
 
     Raises:
         FileNotFoundError: A checkpoint is missing.
@@ -73,7 +78,7 @@ def load_averaged(
             key: np.float32(1.0 - start_share) * value + np.float32(start_share) * first[key]
             for key, value in state.items()
         }
-    detector = PicoDet(replace(PICODET_CONFIGS[network], num_classes=1))
+    detector = PicoDet(replace(PICODET_CONFIGS[network], num_classes=1, further_sizes=further_sizes))
     detector.set_state_dict(state)
     detector.eval()
     return detector

@@ -16,7 +16,7 @@ from picoseek_training.onnx_import.graph_reader import read_onnx_graph
 from picoseek_training.paddle_import.pickled_state import read_pdparams
 from picoseek_training.paddle_import.program import find_program, read_program
 from picoseek_training.weight_graph.graph import Graph
-from picoseek_training.weight_graph.weighted_layers import weighted_layers
+from picoseek_training.weight_graph.weighted_layers import WeightedLayer, weighted_layers
 from picoseek_training.weight_import.deploying import default_side
 from picoseek_training.weight_import.filling import fill
 from picoseek_training.weight_import.recognition import (
@@ -86,7 +86,7 @@ def _from_state(source: Path, names: Sequence[str]) -> ImportedNetwork:
 
 
 def _from_graph(graph: Graph, names: Sequence[str], source: Path, pictures: Pictures | None) -> ImportedNetwork:
-    layers = weighted_layers(graph)
+    layers = _once(weighted_layers(graph))
     choice, layer, steps = recognise_layers(layers, names)
     size = graph.picture_size
     side = default_side(choice.name)
@@ -94,6 +94,15 @@ def _from_graph(graph: Graph, names: Sequence[str], source: Path, pictures: Pict
     batches = pictures(size or (side, side)) if pictures is not None and needed else ()
     folded = fill(layer, steps, layers, batches)
     return _imported(choice.name, dict(choice.settings), layer, source, size, folded)
+
+
+def _once(layers: Sequence[WeightedLayer]) -> Sequence[WeightedLayer]:
+    """Return the layers of one look, where a network looks at its input in several sizes with the same weights."""
+    names = [layer.name for layer in layers]
+    for looks in range(len(names), 1, -1):
+        if names == names[: len(names) // looks] * looks:
+            return layers[: len(names) // looks]
+    return layers
 
 
 def _imported(

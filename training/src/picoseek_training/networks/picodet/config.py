@@ -30,6 +30,8 @@ class PicoDetConfig:
     """Pixels between cells of each pyramid level."""
     nms: NmsConfig = DEFAULT_NMS
     """Thresholds of the suppression that ends the network."""
+    further_sizes: tuple[int, ...] = ()
+    """Sides of smaller squares, in pixels, in which the network looks at its input again before the suppression."""
 
 
 PICODET_CONFIGS: dict[str, PicoDetConfig] = {

@@ -77,10 +77,21 @@ class PicoDet(nn.Layer):
             Rows [M, 6] (class, score, x1, y1, x2, y2 in original pixels, not clipped) of all pictures in order, and
             the number of rows of each picture [N].
         """
-        predictions = self.dense(image)
         scale = paddle.flip(scale_factor, axis=[1]).tile([1, 2]).unsqueeze(1)
-        scores = self.probabilities(predictions).transpose([0, 2, 1])
-        return multiclass_nms(self.boxes(predictions) / scale, scores, self.config.nms)
+        boxes: list[Tensor] = []
+        scores: list[Tensor] = []
+        for picture in (image, *(_shrunk(image, size) for size in self.config.further_sizes)):
+            predictions = self.dense(picture)
+            # From pixels of this picture to those of the input.
+            ratio = paddle.to_tensor([image.shape[3] / picture.shape[3], image.shape[2] / picture.shape[2]] * 2)
+            boxes.append(self.boxes(predictions) * ratio)
+            scores.append(self.probabilities(predictions).transpose([0, 2, 1]))
+        return multiclass_nms(paddle.concat(boxes, axis=1) / scale, paddle.concat(scores, axis=2), self.config.nms)
+
+
+def _shrunk(image: Tensor, size: int) -> Tensor:
+    """Return pictures as squares of `size` pixels, each the mean of what it covers."""
+    return F.adaptive_avg_pool2d(image, size)
 
 
 def _join(levels: list[Tensor]) -> Tensor:
