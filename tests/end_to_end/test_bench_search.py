@@ -147,6 +147,7 @@ def test_what_makes_no_sense_is_refused_with_a_word(picoseek: CommandLine, vecto
         ((base, "--queries", queries, "--count", 1, "--duration", 1), 2, "either"),
         ((base.with_name("none.npy"), "--queries", queries), 1, "none.npy"),
         ((base, "--queries", queries, "--filter", "colour = 1"), 1, "FILTER_INVALID"),
+        ((base, "--queries", queries, "--filter", "attributes.draw > 1"), 1, "no document meets"),
         ((base, "--queries", queries, "--k", 5000, "--write-batch", 1), 1, "k is 5000"),
     ):
         assert word in picoseek.run("bench", "search", *arguments, expect=status).stderr

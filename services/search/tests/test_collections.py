@@ -23,6 +23,7 @@ from picoseek_search.collection.search import Query
 from picoseek_search.collection.shard_index import ShardIndex
 from picoseek_search.collection.write_queue import WriteResult
 from picoseek_search.segment.sealed import SealedSegment
+from picoseek_search.storage.data_directory import DataDirectory
 from picoseek_search.storage.database import CollectionDatabase
 from picoseek_search.storage.log import EmbeddedLog
 
@@ -214,6 +215,12 @@ def test_two_processes_cannot_use_one_directory(open_catalog: Callable[..., Cata
     open_catalog()
     with pytest.raises(OSError, match="in use by another process"):
         open_catalog()
+
+
+def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no directory")
+    with pytest.raises(OSError, match=r"data_dir .*data cannot be used as a directory: .*; choose another"):
+        DataDirectory(tmp_path / "data")
 
 
 def test_leftovers_of_a_crash_are_removed_and_nothing_else(

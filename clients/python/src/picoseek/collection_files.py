@@ -20,6 +20,7 @@ from picoseek.errors import InvalidArgumentError
 
 _SPACE = b"picoseek.space"
 _PARTIAL = ".partial"
+_OTHER_FORMATS = {".csv", ".h5", ".hdf5", ".json", ".jsonl", ".npy", ".npz", ".pq", ".tsv", ".txt", ".zip"}
 
 
 class DocumentWriter(Protocol):
@@ -65,7 +66,13 @@ def open_writer(path: Path, collection: Collection) -> DocumentWriter:
 
     Raises:
         FileExistsError: there is something already.
+        InvalidArgumentError: the name ends like a file of another format.
     """
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise InvalidArgumentError(
+            f"{path}: documents are not written as {path.suffix}; choose a name that ends with .parquet, or without "
+            "an ending for a folder with NPY"
+        )
     if path.exists():
         raise FileExistsError(f"{path} is there already; choose another name, or remove it")
     return ParquetWriter(path, collection) if path.suffix == ".parquet" else NpyWriter(path, collection)
@@ -78,6 +85,10 @@ def open_file(path: Path, collection: Collection) -> DocumentFile:
         InvalidArgumentError: its columns or the dimension of its vectors do not fit the collection.
         OSError: it cannot be read.
     """
+    if path.suffix.lower() == ".npy":
+        raise InvalidArgumentError(
+            f"{path} holds vectors without ids: name the folder in which vectors.npy and ids.txt, a line a row, are"
+        )
     return NpyFile(path, collection) if path.is_dir() else ParquetFile(path, collection)
 
 
@@ -263,7 +274,8 @@ class NpyFile:
             *([] if space.type is VectorType.BITS else [np.float64]),
         ):
             raise InvalidArgumentError(
-                f"{path / 'vectors.npy'} is of {self._vectors.dtype}, the collection takes {wanted}"
+                f"{path / 'vectors.npy'} is of {self._vectors.dtype}, the collection takes {wanted}; "
+                f"write it anew with `numpy.save(path, vectors.astype('{wanted}'))`"
             )
         self._space_of_collection = space
         self.rows = len(self._vectors)

@@ -177,7 +177,7 @@ class SearchBenchmark:
         Raises:
             AlreadyExistsError: there is a collection of this name.
             DeadlineExceededError: the index was not complete in time.
-            InvalidArgumentError: the file's true neighbours are none.
+            InvalidArgumentError: the file's true neighbours are none, or no document meets the filter.
             PicoSeekError: the service failed.
         """
         plan = self._plan
@@ -186,6 +186,8 @@ class SearchBenchmark:
             await self._try_settings()
             written = await self._write()
             live = (await self._client.count(plan.collection, filter=plan.filter)).documents
+            if not live:
+                raise InvalidArgumentError(f"no document meets the filter {plan.filter!r}: there is nothing to find")
             origin, truth = await self._truth(min(plan.k, live))
             load = Load(
                 self._client,

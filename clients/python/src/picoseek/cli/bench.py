@@ -150,7 +150,8 @@ def search(
 
     try:
         report = asyncio.run(run())
-    except asyncio.CancelledError as error:
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
+        _say_what_is_kept(plan)
         raise click.Abort from error
     if as_json:
         print_json(_report_json(read, plan, way, report))
@@ -253,5 +254,9 @@ def _warn(report: Report, plan: Plan) -> None:
         notes().print(f"{short} answers have fewer than {due} hits, which must not be: please report it", style="red")
     if any(run.client_busy >= _BUSY for run in report.runs):
         notes().print("where busy is near 1, the figures say what this client can do, not the service", style="yellow")
+    _say_what_is_kept(plan)
+
+
+def _say_what_is_kept(plan: Plan) -> None:
     if plan.keep:
-        notes().print(f"kept: picoseek collection delete {plan.collection}")
+        notes().print(f"kept: `picoseek collection delete {plan.collection}` removes it")

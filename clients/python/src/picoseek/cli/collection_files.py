@@ -51,7 +51,8 @@ def export(config: ConnectionConfig, name: str, path: Path, filter_: str, as_jso
 def import_(config: ConnectionConfig, name: str, path: Path, space: str, again: bool, as_json: bool) -> None:
     """Write the documents of PATH, a Parquet file or a folder with NPY, to collection NAME.
 
-    An import that was cut off goes on where it was: rows that it has written are not written again.
+    Each row takes the place of the whole document of its id: a file without items or labels leaves it without them. An
+    import that was cut off goes on where it was: rows that it has written are not written again.
     """
     done = _run(
         config,

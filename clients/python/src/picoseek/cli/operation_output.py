@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import click
 from rich.progress import Progress, TaskID
 
@@ -37,12 +39,18 @@ def operation_progress(operation: Operation) -> str:
 async def wait_with_progress(client: AsyncClient, id_: str, timeout_s: float | None = None) -> Operation:
     """Wait for an operation, with a progress bar where there is a terminal.
 
+    Whoever ends the wait is told that the operation goes on.
+
     Raises:
         PicoSeekError: there is no such operation, or it has not ended in time.
     """
-    with progress_bar() as bar:
-        task = bar.add_task(f"operation {id_}", total=None)
-        return await client.wait_operation(id_, timeout_s=timeout_s, report=lambda now: _show(bar, task, now))
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task(f"operation {id_}", total=None)
+            return await client.wait_operation(id_, timeout_s=timeout_s, report=lambda now: _show(bar, task, now))
+    except asyncio.CancelledError:
+        say_how_to_wait(id_)
+        raise
 
 
 def check_succeeded(operation: Operation) -> None:
@@ -60,7 +68,10 @@ def check_succeeded(operation: Operation) -> None:
 
 def say_how_to_wait(operation_id: str) -> None:
     """Tell where to ask about an operation that goes on."""
-    notes().print(f"operation {operation_id} goes on; `picoseek operation wait {operation_id}` waits for it")
+    notes().print(
+        f"operation {operation_id} goes on; `picoseek operation wait {operation_id}` waits for it, "
+        f"`picoseek operation cancel {operation_id}` ends it"
+    )
 
 
 def _show(bar: Progress, task: TaskID, now: Operation) -> None:

@@ -23,7 +23,10 @@ class DataDirectory:
             OSError: it cannot be made, or another process has it.
         """
         self._root = root
-        self.collections.mkdir(parents=True, exist_ok=True)
+        try:
+            self.collections.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"data_dir {root} cannot be used as a directory: {error.strerror}; choose another") from error
         self._lock = (root / "lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
