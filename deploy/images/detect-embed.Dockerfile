@@ -34,8 +34,9 @@ ENV PATH=/opt/picoseek/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     PICOSEEK_DETECT_EMBED_HOST=0.0.0.0 \
-    PICOSEEK_DETECT_EMBED_PORT=7071
+    PICOSEEK_DETECT_EMBED_PORT=7071 \
+    PICOSEEK_DETECT_EMBED_METRICS_ADDRESS=0.0.0.0:9071
 USER 10001:10001
-EXPOSE 7071
+EXPOSE 7071 9071
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "picoseek_chassis.health_probe", "127.0.0.1:7071"]
 ENTRYPOINT ["picoseek-detect-embed"]

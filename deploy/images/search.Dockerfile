@@ -27,9 +27,10 @@ ENV PATH=/opt/picoseek/bin:$PATH \
     HOME=/tmp \
     PICOSEEK_SEARCH_HOST=0.0.0.0 \
     PICOSEEK_SEARCH_PORT=7072 \
+    PICOSEEK_SEARCH_METRICS_ADDRESS=0.0.0.0:9072 \
     PICOSEEK_SEARCH_DATA_DIR=/data
 USER 10001:10001
 VOLUME /data
-EXPOSE 7072
+EXPOSE 7072 9072
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "picoseek_chassis.health_probe", "127.0.0.1:7072"]
 ENTRYPOINT ["picoseek-search"]

@@ -31,7 +31,7 @@ async def _with_server(
     settings: ServiceSettings | None = None,
 ) -> None:
     @contextlib.asynccontextmanager
-    async def application(server: grpc.aio.Server, health: Health) -> AsyncIterator[Sequence[str]]:
+    async def application(server: grpc.aio.Server, health: Health, registry: object) -> AsyncIterator[Sequence[str]]:
         methods = {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in (handlers or {}).items()}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", methods),))
         await health.set("", True)

@@ -37,6 +37,15 @@ def test_a_wrong_value_names_the_setting_and_its_variable(
     assert word in str(caught.value) and f"PICOSEEK_EXAMPLE_{variable}" in str(caught.value)
 
 
+def test_variables_that_are_no_settings_are_told_with_what_may_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORTS", "LOG_LEVEL", "WHATEVER_ELSE_THERE_IS", "ADDRESS"):
+        monkeypatch.setenv(f"PICOSEEK_EXAMPLE_{name}", "info")
+    assert ExampleSettings.strange_variables() == {
+        "PICOSEEK_EXAMPLE_PORTS": "PICOSEEK_EXAMPLE_PORT",
+        "PICOSEEK_EXAMPLE_WHATEVER_ELSE_THERE_IS": "",
+    }
+
+
 def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("prot: 1001\n")

@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     """One service for the whole run; tests that harm it take `own_service`."""
     folder = tmp_path_factory.mktemp("detect-embed")
     with (folder / "log").open("wb") as output:
-        running = _start(folder, output)
+        running = _start(folder, output, metrics_address="127.0.0.1:0")
         try:
             running.wait_until_serving()
             yield running

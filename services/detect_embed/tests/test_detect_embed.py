@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from picoseek_bundle import Task, decode_picture, default_bundle, load_bundle
 from picoseek_protos.v1 import detect_embed_pb2, model_pb2, object_pb2
+from scraping import metrics_address, scrape, undocumented
 
 TIMEOUT_S = 60.0
 
@@ -131,3 +132,25 @@ def test_models_are_listed_in_pages_and_described(stub: Any) -> None:
     assert second.next_page_token == "" and all(model.state == model_pb2.MODEL_STATE_READY for model in models)
     for model in models:
         assert stub.GetModel(model_pb2.GetModelRequest(name=model.name), timeout=TIMEOUT_S).model == model
+
+
+def test_prometheus_hears_of_models_and_calls(service: Any, stub: Any, picture: bytes) -> None:
+    address = metrics_address(service.log)
+    name = load_bundle(default_bundle(Task.EMBEDDING)).manifest.name
+    prefix = "picoseek_detect_embed"
+    before = scrape(address)
+    request = detect_embed_pb2.EmbedRequest()
+    for _ in range(5):
+        request.pictures.add().picture.encoded = picture
+    stub.Embed(request, timeout=TIMEOUT_S)
+    after = scrape(address)
+    assert after[f"{prefix}_batch_items_sum", name] - before[f"{prefix}_batch_items_sum", name] >= 5
+    assert after[f"{prefix}_batch_items_count", name] > before[f"{prefix}_batch_items_count", name]
+    assert after[f"{prefix}_batch_items_bucket", "16.0", name] == after[f"{prefix}_batch_items_count", name]
+    assert after[f"{prefix}_engine_seconds_total", name] > before[f"{prefix}_engine_seconds_total", name]
+    assert after[f"{prefix}_engines_ready", name] == after[f"{prefix}_engines", name] == 1
+    assert after[f"{prefix}_queue_items", name] < 5
+    assert after[f"{prefix}_pictures_in_flight",] < after[f"{prefix}_pictures_limit",] == 256
+    assert not undocumented(after)
+    call = ("picoseek_grpc_calls_total", "OK", "picoseek.v1.DetectEmbedService/Embed")
+    assert after[call] - before.get(call, 0) == 1

@@ -213,9 +213,10 @@ def search_process(tmp_path: Path) -> Iterator[Callable[..., SearchProcess]]:
 
 
 @pytest.fixture(scope="module")
-def shared_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchProcess]:
-    """One service for all tests of a file, each of which uses collections of its own."""
-    one = SearchProcess(tmp_path_factory.mktemp("shared") / "data")
+def shared_process(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[SearchProcess]:
+    """One service for all tests of a file, each of which uses collections of its own; the file's ENVIRONMENT is its."""
+    environment = getattr(request.module, "ENVIRONMENT", {})
+    one = SearchProcess(tmp_path_factory.mktemp("shared") / "data", environment)
     one.start()
     yield one
     assert one.stop() == 0, one.log.read_text()

@@ -19,8 +19,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from picoseek_protos.v1 import collection_pb2, document_pb2, embedding_pb2, revision_pb2, search_pb2
+from scraping import metrics_address, scrape, undocumented
 
 WITHIN_S = 60.0
+ENVIRONMENT = {"PICOSEEK_SEARCH_METRICS_ADDRESS": "127.0.0.1:0"}
 Make = Callable[..., document_pb2.Document]
 ReasonOf = Callable[[grpc.RpcError], tuple[grpc.StatusCode, str, float]]
 
@@ -228,6 +230,56 @@ def test_health_by_service_and_collection(client: Any, shared_process: Any) -> N
         assert seen == [unknown, serving, unknown]
 
 
+def test_prometheus_hears_of_searches_and_collections(
+    client: Any, shared_process: Any, document_of: Make, space: str
+) -> None:
+    address = metrics_address(shared_process.log)
+    client.create(name="scraped")
+    client.upsert("scraped", [document_of(f"d{number}", axis(number)) for number in range(5)])
+    written = client.upsert("scraped", [document_of("d0", axis(5))])
+    alias = collection_pb2.Alias(name="other-name", collection="scraped")
+    client.collections.SetAlias(collection_pb2.SetAliasRequest(alias=alias), timeout=WITHIN_S)
+    before = scrape(address)
+    client.find("scraped", [axis(0), axis(1)], k=1)
+    client.find("other-name", [axis(0)], k=1)
+    with pytest.raises(grpc.RpcError):
+        client.find("scraped", [axis(0)], k=0)
+    request = search_pb2.SearchRequest(
+        collection="scraped", space=space, vectors=document_of("", axis(1)).vector, queries=1, k=2
+    )
+    sent = [search_pb2.StreamSearchRequest(call_id=number, request=request) for number in range(3)]
+    assert len(list(client.search.StreamSearch(iter(sent), timeout=WITHIN_S))) == 3
+    after = scrape(address)
+
+    def more(*key: str) -> float:
+        return after[key] - before.get(key, 0)
+
+    assert more("picoseek_search_queries_total", "scraped") == 2 + 1 + 3
+    assert more("picoseek_search_requests_total", "OK") == 2 + 3
+    assert more("picoseek_search_requests_total", "INVALID_ARGUMENT") == 1
+    assert more("picoseek_search_request_duration_seconds_count") == 6
+    assert more("picoseek_grpc_calls_total", "OK", "picoseek.v1.SearchService/Search") == 2
+    assert more("picoseek_grpc_calls_total", "INVALID_ARGUMENT", "picoseek.v1.SearchService/Search") == 1
+    shown = {key[0]: value for key, value in after.items() if key[1:] == ("scraped",)}
+    assert shown["picoseek_search_collection_usable"] == 1
+    assert shown["picoseek_search_collection_documents"] == 5
+    revision = revision_pb2.Revision(
+        epoch=int(shown["picoseek_search_collection_revision_epoch"]),
+        sequence=int(shown["picoseek_search_collection_revision_sequence"]),
+    )
+    assert revision == written.revision
+    assert shown["picoseek_search_collection_index_bytes"] > 0
+    assert (shown["picoseek_search_recall_checked_queries"], "picoseek_search_recall_estimate" in shown) == (0, False)
+    assert after["picoseek_search_queries_in_flight",] == 0
+    assert after["picoseek_search_queries_limit",] == 4096
+    assert after["picoseek_search_memory_bytes",] > 10 << 20
+    assert not undocumented(after)
+
+    client.collections.DeleteAlias(collection_pb2.DeleteAliasRequest(name="other-name"), timeout=WITHIN_S)
+    client.collections.DeleteCollection(collection_pb2.DeleteCollectionRequest(name="scraped"), timeout=WITHIN_S)
+    assert not [key for key in scrape(address) if "scraped" in key]
+
+
 def test_reflection_names_the_services(shared_process: Any) -> None:
     with shared_process.channel() as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
@@ -329,7 +381,7 @@ def test_wrong_settings_are_all_named(tmp_path: Path) -> None:
 def test_a_collection_that_cannot_be_read_is_not_healthy_and_the_others_are(
     search_process: Callable[..., Any], client_of: Callable[..., Any], document_of: Make, reason_of: ReasonOf
 ) -> None:
-    process = search_process()
+    process = search_process(environment=ENVIRONMENT)
     with process.channel() as channel:
         client = client_of(channel)
         for name in ("broken", "sound"):
@@ -354,6 +406,8 @@ def test_a_collection_that_cannot_be_read_is_not_healthy_and_the_others_are(
         assert list(client.find(next(name for name in healthy if healthy[name]), [axis(0)], k=1).ids) == ["a"]
         listed = client.collections.ListCollections(collection_pb2.ListCollectionsRequest(), timeout=WITHIN_S)
         assert [collection.name for collection in listed.collections] == ["broken", "sound"]
+    samples = scrape(metrics_address(process.log))
+    assert {name: samples["picoseek_search_collection_usable", name] == 1 for name in healthy} == healthy
 
 
 def test_callers_that_go_away_leave_nothing_behind(

@@ -13,6 +13,8 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from picoseek_chassis.call_metrics import CallMetrics
+from picoseek_chassis.counted_handler import counted, counted_stream
 from picoseek_chassis.errors import ServiceError, to_status
 
 _LOG = logging.getLogger(__name__)
@@ -30,10 +32,15 @@ class GuardedServer(grpc.aio.Server):
     is wrapped once; an interceptor of gRPC would do it on every call.
     """
 
-    def __init__(self, options: Sequence[tuple[str, Any]]) -> None:
-        """Make a server with gRPC's channel options."""
+    def __init__(self, options: Sequence[tuple[str, Any]], calls: CallMetrics | None = None) -> None:
+        """Make a server.
+
+        Args:
+            options: gRPC's channel options.
+            calls: where calls are counted by method; None: they are not.
+        """
         self._server = grpc.aio.server(options=options)
-        self._methods = _Methods()
+        self._methods = _Methods(calls)
         self._server.add_generic_rpc_handlers((self._methods,))
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
@@ -67,8 +74,9 @@ class GuardedServer(grpc.aio.Server):
 class _Methods(grpc.GenericRpcHandler):
     """All methods of a server."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: CallMetrics | None) -> None:
         self.lookups: list[grpc.GenericRpcHandler] = []
+        self._calls = calls
         self._known: dict[str, _Handler] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
@@ -80,11 +88,11 @@ class _Methods(grpc.GenericRpcHandler):
             handler = next((handler for handler in found if handler is not None), None)
             if handler is None:
                 return None
-            known = self._known[method] = _guarded(method, handler)
+            known = self._known[method] = _guarded(method, handler, self._calls)
         return known
 
 
-def _guarded(method: str, handler: _Handler) -> _Handler:
+def _guarded(method: str, handler: _Handler, calls: CallMetrics | None) -> _Handler:
     make: Any
     inner: Any
     if handler.response_streaming:
@@ -100,6 +108,10 @@ def _guarded(method: str, handler: _Handler) -> _Handler:
         else:
             make, inner = grpc.unary_unary_rpc_method_handler, handler.unary_unary
         wrapped = _awaited(method, inner)
+    if calls is not None:
+        is_timed = not (handler.request_streaming or handler.response_streaming)
+        tally = calls.tally(method.removeprefix("/"), is_timed=is_timed)
+        wrapped = (counted_stream if inspect.isasyncgenfunction(wrapped) else counted)(wrapped, tally)
     result: _Handler = make(wrapped, _tolerant(handler.request_deserializer), handler.response_serializer)
     return result
 

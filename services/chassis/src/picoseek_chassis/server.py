@@ -6,15 +6,21 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import grpc.aio
 import uvloop
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import ProcessCollector
+from prometheus_client.registry import CollectorRegistry
 
+from picoseek_chassis.address import Address
+from picoseek_chassis.call_metrics import CallMetrics
 from picoseek_chassis.failure import ServiceFailedError, take_failures
+from picoseek_chassis.garbage import spare_what_stays
 from picoseek_chassis.guarded_server import GuardedServer
 from picoseek_chassis.health import Health
+from picoseek_chassis.metrics_endpoint import metrics_endpoint
 from picoseek_chassis.settings import ServiceSettings
 from picoseek_chassis.telemetry import configure_logging
 
@@ -22,10 +28,11 @@ _LOG = logging.getLogger(__name__)
 
 _MOST_PENDING = 1 << 20
 
-Application = Callable[[grpc.aio.Server, Health], AbstractAsyncContextManager[Sequence[str]]]
+Application = Callable[[grpc.aio.Server, Health, CollectorRegistry | None], AbstractAsyncContextManager[Sequence[str]]]
 """Registers its servicers, starts what it needs, yields the full names of its services, and cleans up on leaving.
 
-It publishes its own health. The server is started after it was entered, so entering must not wait for callers."""
+It publishes its own health. The server is started after it was entered, so entering must not wait for callers. It adds
+collectors to the registry (None: no metrics are wanted), which other threads call, maybe still while it is left."""
 
 
 async def serve(
@@ -41,7 +48,7 @@ async def serve(
         on_ready: called with the port once calls are taken.
 
     Raises:
-        OSError: the port is taken or the address is not this machine's.
+        OSError: a port is taken or an address is not this machine's.
         ServiceFailedError: the application stopped the service.
     """
     stop = asyncio.Event()
@@ -55,17 +62,21 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = _make_server(settings)
+    registry, calls = _make_metrics() if settings.metrics_address else (None, None)
+    server = _make_server(settings, calls)
     health = Health()
     health.register(server)
     if settings.channelz:
         from grpc_channelz.v1 import channelz  # an extra of its own, only with the flag
 
         channelz.add_channelz_servicer(server)
-    async with application(server, health) as names:
+    async with application(server, health, registry) as names, AsyncExitStack() as endpoints:
         if settings.reflection:
             reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
         port = _listen(server, settings)
+        if registry is not None:
+            await endpoints.enter_async_context(metrics_endpoint(Address.parse(settings.metrics_address), registry))
+        spare_what_stays()
         await server.start()
         _LOG.info("listening on %s:%d", settings.host, port)
         if not settings.is_loopback:
@@ -89,6 +100,8 @@ def run(settings: ServiceSettings, application: Application) -> int:
     """
     configure_logging(settings.log_level, settings.log_format)
     _LOG.info("settings: %s", settings.describe())
+    for name, meant in settings.strange_variables().items():
+        _LOG.warning("%s is no setting and does nothing%s", name, f"; is {meant} meant?" if meant else "")
     try:
         uvloop.run(serve(settings, application))
     except (OSError, ServiceFailedError) as error:
@@ -97,7 +110,16 @@ def run(settings: ServiceSettings, application: Application) -> int:
     return 0
 
 
-def _make_server(settings: ServiceSettings) -> grpc.aio.Server:
+def _make_metrics() -> tuple[CollectorRegistry, CallMetrics]:
+    # Collectors of ours do not say in advance what they collect.
+    registry = CollectorRegistry(support_collectors_without_names=True)
+    ProcessCollector(registry=registry)
+    calls = CallMetrics("picoseek_grpc_call", "gRPC calls", ("method",))
+    registry.register(calls)
+    return registry, calls
+
+
+def _make_server(settings: ServiceSettings, calls: CallMetrics | None) -> grpc.aio.Server:
     options: list[tuple[str, int]] = [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
@@ -114,7 +136,7 @@ def _make_server(settings: ServiceSettings) -> grpc.aio.Server:
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)))
         options.append(("grpc.max_connection_age_grace_ms", round(settings.drain_grace_s * 1000)))
-    return GuardedServer(options)
+    return GuardedServer(options, calls)
 
 
 def _listen(server: grpc.aio.Server, settings: ServiceSettings) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from picoseek_chassis.address import Address
 
 
 class SettingsError(ValueError):
@@ -36,10 +39,17 @@ class ServiceSettings(BaseSettings):
     """Serve gRPC reflection."""
     channelz: bool = False
     """Serve channelz, which shows connections and calls to anybody who may connect."""
+    metrics_address: str = ""
+    """HOST:PORT where metrics are served to Prometheus, over HTTP and to anybody who may connect; empty: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
     log_format: Literal["text", "json"] = "text"
     """Lines for people, or a JSON object a line."""
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        return str(Address.parse(value)) if value else ""
 
     @classmethod
     def settings_customise_sources(
@@ -81,6 +91,27 @@ class ServiceSettings(BaseSettings):
     def describe(self) -> str:
         """Return the effective settings as one line of name=value."""
         return " ".join(f"{name}={value}" for name, value in self.model_dump(mode="json").items())
+
+    @classmethod
+    def strange_variables(cls) -> dict[str, str]:
+        """Return the environment variables with the service's prefix that are none of its settings.
+
+        Returns:
+            By name, the variable that may be meant; empty: none is like it.
+        """
+        prefix = cls.model_config.get("env_prefix", "")
+        known = [name.upper() for name in cls.model_fields]
+        # Clients find the service by its address, often with the same environment.
+        strange = {
+            name: name.upper().removeprefix(prefix)
+            for name in sorted(os.environ)
+            if name.upper().startswith(prefix) and name.upper() != f"{prefix}ADDRESS"
+        }
+        return {
+            name: next((f"{prefix}{near}" for near in get_close_matches(bare, known, n=1)), "")
+            for name, bare in strange.items()
+            if bare not in known
+        }
 
     @property
     def is_loopback(self) -> bool:

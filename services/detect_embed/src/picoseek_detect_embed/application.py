@@ -15,6 +15,7 @@ from picoseek_chassis.failure import stop_service
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import Application
 from picoseek_protos.v1 import detect_embed_service_pb2, detect_embed_service_pb2_grpc
+from prometheus_client.registry import CollectorRegistry
 
 from picoseek_detect_embed.models.catalogue import Catalogue
 from picoseek_detect_embed.models.served_model import ModelState
@@ -24,6 +25,8 @@ from picoseek_detect_embed.pipeline.pixel_budget import PixelBudget
 from picoseek_detect_embed.pipeline.recognition import Recognition
 from picoseek_detect_embed.settings import DetectEmbedSettings
 from picoseek_detect_embed.transport.limits import CallLimits
+from picoseek_detect_embed.transport.load_metrics import LoadMetrics
+from picoseek_detect_embed.transport.model_metrics import ModelMetrics
 from picoseek_detect_embed.transport.servicer import DetectEmbedServicer
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +54,9 @@ def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -
     """
 
     @asynccontextmanager
-    async def application(server: grpc.aio.Server, health: Health) -> AsyncGenerator[Sequence[str]]:
+    async def application(
+        server: grpc.aio.Server, health: Health, registry: CollectorRegistry | None
+    ) -> AsyncGenerator[Sequence[str]]:
         for bundle in bundles:
             if settings.bundles and bundle.folder not in settings.bundles:
                 shipped = bundle.manifest
@@ -68,13 +73,18 @@ def make_application(settings: DetectEmbedSettings, bundles: Sequence[Bundle]) -
                 default_embedder=settings.default_embedder,
                 on_change=changed.set,
             )
+            pictures = Admission("pictures", settings.max_pending_pictures)
+            crops = Admission("crops", settings.max_pending_crops)
             recognition = Recognition(
                 Decoder(settings.picture_limits, PixelBudget(settings.max_decoded_pixels), pool),
                 pool,
-                Admission("pictures", settings.max_pending_pictures),
-                Admission("crops", settings.max_pending_crops),
+                pictures,
+                crops,
                 settings.start_wait_s,
             )
+            if registry is not None:
+                registry.register(ModelMetrics(catalogue))
+                registry.register(LoadMetrics(pictures, crops))
             servicer = DetectEmbedServicer(catalogue, recognition, _limits(settings))
             detect_embed_service_pb2_grpc.add_DetectEmbedServiceServicer_to_server(servicer, server)
             tasks = [

@@ -17,6 +17,7 @@ from picoseek_protos.v1 import (
     search_service_pb2,
     search_service_pb2_grpc,
 )
+from prometheus_client.registry import CollectorRegistry
 
 from picoseek_search.allocator import return_freed_memory_now
 from picoseek_search.collection.catalog import Catalog
@@ -30,9 +31,12 @@ from picoseek_search.snapshots.snapshot_operations import SnapshotOperations
 from picoseek_search.storage.data_directory import DataDirectory
 from picoseek_search.transport.admission import Admission
 from picoseek_search.transport.alias_calls import AliasCalls
+from picoseek_search.transport.collection_metrics import CollectionMetrics
 from picoseek_search.transport.collection_servicer import CollectionServicer
 from picoseek_search.transport.limits import Limits
+from picoseek_search.transport.load_metrics import LoadMetrics
 from picoseek_search.transport.operation_calls import OperationCalls
+from picoseek_search.transport.search_metrics import SearchMetrics
 from picoseek_search.transport.search_servicer import Admissions, SearchServicer
 from picoseek_search.transport.snapshot_calls import SnapshotCalls
 
@@ -49,7 +53,9 @@ def make_application(settings: SearchSettings) -> Application:
     """Return the search service as something that a server can serve."""
 
     @asynccontextmanager
-    async def application(server: grpc.aio.Server, health: Health) -> AsyncGenerator[Sequence[str]]:
+    async def application(
+        server: grpc.aio.Server, health: Health, registry: CollectorRegistry | None
+    ) -> AsyncGenerator[Sequence[str]]:
         store = _store(settings)
         workers = Workers.start(
             search_threads=settings.search_threads,
@@ -61,7 +67,7 @@ def make_application(settings: SearchSettings) -> Application:
             catalog = await asyncio.to_thread(_open, settings, workers)
             return_freed_memory_now()
             try:
-                await _register(server, health, catalog, workers, settings, store)
+                await _register(server, health, registry, catalog, workers, settings, store)
                 yield _SERVICES
             finally:
                 workers.stopping.set()
@@ -75,6 +81,7 @@ def make_application(settings: SearchSettings) -> Application:
 async def _register(
     server: grpc.aio.Server,
     health: Health,
+    registry: CollectorRegistry | None,
     catalog: Catalog,
     workers: Workers,
     settings: SearchSettings,
@@ -106,8 +113,9 @@ async def _register(
         max_message_bytes=settings.max_message_bytes,
         max_revision_wait_s=settings.max_revision_wait_s,
     )
+    metrics = None if registry is None else _metrics(registry, catalog, admissions)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-        SearchServicer(catalog, workers, limits, admissions, health.draining), server
+        SearchServicer(catalog, workers, limits, admissions, health.draining, metrics), server
     )
     collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(
         CollectionServicer(
@@ -131,6 +139,13 @@ async def _register(
         await health.set(name, is_usable)
     for name in ("", *_SERVICES):
         await health.set(name, True)
+
+
+def _metrics(registry: CollectorRegistry, catalog: Catalog, admissions: Admissions) -> SearchMetrics:
+    searches = SearchMetrics()
+    for collector in (searches, CollectionMetrics(catalog, searches.queries), LoadMetrics(admissions)):
+        registry.register(collector)
+    return searches
 
 
 def _open(settings: SearchSettings, workers: Workers) -> Catalog:

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from picoseek_detect_embed.batching.batch_tally import BatchTally
 from picoseek_detect_embed.batching.entry import Entry
 from picoseek_detect_embed.batching.pace import Pace
 from picoseek_detect_embed.batching.queue import BatchQueue
@@ -44,6 +45,8 @@ class Batcher:
             batch_timeout_s: an engine that takes longer over a batch counts as hung.
         """
         self.pace = Pace()
+        self.batches = BatchTally()
+        """Batches so far."""
         self._engines = engines
         self._slots = slots
         self._queue = BatchQueue(buckets)
@@ -115,6 +118,7 @@ class Batcher:
             parts = self._split_outputs(outputs, len(batch))
         except EngineError as error:
             _LOG.warning("a batch of %d failed: %s", len(batch), error)
+            self.batches.failed += 1
             for entry in batch:
                 if not entry.result.done():
                     entry.result.set_exception(type(error)(str(error)))
@@ -125,6 +129,7 @@ class Batcher:
                 entry.finished_at = finished
                 self._slots.release(entry.slot)
         self.pace.record(len(batch), finished - started)
+        self.batches.add(len(batch), finished - started)
         for entry, part in zip(batch, parts, strict=True):
             if not entry.result.done():
                 entry.result.set_result(part)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from picoseek_bundle import Bundle, Preprocessor
 from picoseek_chassis.failure import stop_service
 
+from picoseek_detect_embed.batching.batch_tally import BatchTally
 from picoseek_detect_embed.batching.batcher import Batcher, SplitOutputs
 from picoseek_detect_embed.engine.arena import Arena
 from picoseek_detect_embed.engine.errors import EngineStartError
@@ -102,6 +103,8 @@ class ServedModel:
         self.bundle = bundle
         self.preprocessor = Preprocessor(bundle.manifest.input)
         self.engine_name = f"paddle-{options.device}"
+        self.buckets = options.buckets
+        """Sizes of its batches, ascending."""
         self._pool = pool
         self._image = bundle.manifest.input_name
         inputs = (InputTensor(self._image, self.preprocessor.shape), *extra_inputs)
@@ -144,6 +147,26 @@ class ServedModel:
         return ModelState.LOADING if EngineState.STARTING in states else ModelState.FAILED
 
     @property
+    def engines(self) -> int:
+        """Engines that it should have."""
+        return len(self._engines)
+
+    @property
+    def ready_engines(self) -> int:
+        """Engines that take batches."""
+        return sum(engine.state is EngineState.READY for engine in self._engines)
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait for an engine."""
+        return len(self._batcher)
+
+    @property
+    def batches(self) -> BatchTally:
+        """Batches so far."""
+        return self._batcher.batches
+
+    @property
     def problem(self) -> str:
         """Why it failed."""
         return next((engine.problem for engine in self._engines if engine.problem), "")
@@ -155,8 +178,7 @@ class ServedModel:
 
     def delay_s(self, items: int) -> float:
         """Return the seconds in which the engines work off so many items."""
-        ready = sum(engine.state is EngineState.READY for engine in self._engines)
-        return self._batcher.pace.delay_s(items, ready)
+        return self._batcher.pace.delay_s(items, self.ready_engines)
 
     async def wait_ready(self) -> None:
         """Wait until an engine is ready."""

@@ -19,7 +19,8 @@ class Admission:
             limit: units under way from which on new work is refused.
         """
         self._unit = unit
-        self._limit = limit
+        self.limit = limit
+        """Units under way from which on new work is refused."""
         self._pending = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -38,21 +39,20 @@ class Admission:
         Raises:
             ServiceError: OVERLOADED with the time after which there should be room.
         """
-        excess = self._pending + units - self._limit
+        excess = self._pending + units - self.limit
         if excess > 0:
             raise resource_exhausted(
                 "OVERLOADED",
-                f"{self._pending} {self._unit} are under way and the limit is {self._limit}; "
-                "send again after the delay",
+                f"{self._pending} {self._unit} are under way and the limit is {self.limit}; send again after the delay",
                 retry_after_s=min(max(excess * item_delay_s, 0.05), 30.0),
                 pending=str(self._pending),
-                limit=str(self._limit),
+                limit=str(self.limit),
             )
         self._pending += units
 
     async def admit_in_turn(self, units: int) -> None:
         """Take new work on as soon as there is room; it must not be more than the limit."""
-        if not self._waiting and self._pending + units <= self._limit:
+        if not self._waiting and self._pending + units <= self.limit:
             self._pending += units
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class Admission:
         while self._waiting:
             units, future = self._waiting[0]
             if not future.done():
-                if self._pending + units > self._limit:
+                if self._pending + units > self.limit:
                     return
                 self._pending += units
                 future.set_result(None)

@@ -147,6 +147,11 @@ class Collection:
         self.recall = RecallWatch(specification.metric, workers, options.recall)
         """What searches find of what an exact search finds."""
 
+    @property
+    def is_index_pending(self) -> bool:
+        """Whether an index is being built or will be, without another write; may be asked in any thread."""
+        return self.rebuild is not None or self.shard.compactor.is_pending
+
     def prepare_upsert(
         self, documents: Sequence[document_pb2.Document], request_id: str, checked: Specification | None = None
     ) -> Write:
@@ -270,7 +275,7 @@ class Collection:
         described.CopyFrom(specification.settings)
         described.etag = specification.etag
         # Asked first: where nothing is pending, the segments below are those that stay.
-        described.index_pending = self.rebuild is not None or self.shard.compactor.is_pending
+        described.index_pending = self.is_index_pending
         with self.shard.reader_with_snapshot() as (reader, snapshot):
             described.documents, described.items = reader.count(ALWAYS)
         described.revision.epoch, described.revision.sequence = snapshot.revision.epoch, snapshot.revision.sequence

@@ -29,8 +29,10 @@ class Admission:
             limit: units at a time; a single piece of work of more units is taken when nothing else is there.
         """
         self._name = name
-        self._limit = limit
-        self._units = 0
+        self.limit = limit
+        """Units at a time."""
+        self.units = 0
+        """Units that run or wait."""
         self._seconds_a_unit = 0.0
         self._lock = threading.Lock()
 
@@ -81,22 +83,22 @@ class Admission:
 
     def _enter(self, units: int) -> None:
         with self._lock:
-            if self._units and self._units + units > self._limit:
-                delay = min(max(self._units * self._seconds_a_unit, _LEAST_DELAY_S), _MOST_DELAY_S)
+            if self.units and self.units + units > self.limit:
+                delay = min(max(self.units * self._seconds_a_unit, _LEAST_DELAY_S), _MOST_DELAY_S)
                 raise errors.resource_exhausted(
                     "OVERLOADED",
-                    f"{self._units} {self._name} are under way and {self._limit} is the limit; "
+                    f"{self.units} {self._name} are under way and {self.limit} is the limit; "
                     f"send it again in {delay:.2f} s",
                     retry_after_s=delay,
-                    waiting=str(self._units),
-                    limit=str(self._limit),
+                    waiting=str(self.units),
+                    limit=str(self.limit),
                 )
-            self._units += units
+            self.units += units
 
     def _over(self, units: int, begun: float, is_done: bool) -> None:
         with self._lock:
             # What was there while it waited went through in that time.
             if is_done:
-                rate = (time.monotonic() - begun) / max(self._units, 1)
+                rate = (time.monotonic() - begun) / max(self.units, 1)
                 self._seconds_a_unit += _SMOOTHING * (rate - self._seconds_a_unit)
-            self._units -= units
+            self.units -= units

@@ -34,6 +34,7 @@ from picoseek_search.transport.judgement import search_quality
 from picoseek_search.transport.limits import Limits
 from picoseek_search.transport.page_token import decode_page_token, encode_page_token
 from picoseek_search.transport.search_calls import SearchCalls
+from picoseek_search.transport.search_metrics import SearchMetrics
 from picoseek_search.transport.search_stream import SearchStream
 
 _Answer = TypeVar("_Answer")
@@ -66,14 +67,25 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         limits: Limits,
         admissions: Admissions,
         draining: asyncio.Event,
+        metrics: SearchMetrics | None,
     ) -> None:
-        """Serve collections; `draining` is set when streams shall end."""
+        """Serve collections.
+
+        Args:
+            catalog: the collections.
+            workers: threads.
+            limits: bounds on one call.
+            admissions: bounds on the work under way.
+            draining: set when streams shall end.
+            metrics: where searches are counted; None: they are not.
+        """
         self._catalog = catalog
         self._workers = workers
         self._limits = limits
         self._admissions = admissions
         self._draining = draining
-        self._searches = SearchCalls(catalog, workers, limits, admissions.searches)
+        answer = SearchCalls(catalog, workers, limits, admissions.searches).answer
+        self._answer = answer if metrics is None else metrics.counted(answer)
 
     async def Upsert(self, request: search_pb2.UpsertRequest, context: Context) -> search_pb2.UpsertResponse:  # noqa: N802
         """See the contract."""
@@ -161,7 +173,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def Search(self, request: search_pb2.SearchRequest, context: Context) -> search_pb2.SearchResponse:  # noqa: N802
         """See the contract."""
-        return await self._searches.answer(request, deadline_of(context))
+        return await self._answer(request, deadline_of(context))
 
     async def StreamSearch(  # noqa: N802
         self, request_iterator: AsyncIterator[search_pb2.StreamSearchRequest], context: Context
@@ -169,7 +181,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         """See the contract."""
         deadline = deadline_of(context)
         stream = SearchStream(
-            lambda request: self._searches.answer(request, deadline), self._limits.max_stream_searches, self._draining
+            lambda request: self._answer(request, deadline), self._limits.max_stream_searches, self._draining
         )
         async for answer in stream.run(request_iterator):
             yield answer
