@@ -21,11 +21,14 @@ from picoseek_training.configuration import read_configuration
 from picoseek_training.embedder.export import export_bundle
 from picoseek_training.embedder.exported import ExportedEmbedder
 from picoseek_training.hash.config import HashTrainingConfig
+from picoseek_training.hash.contrast import pair_loss
 from picoseek_training.hash.export import trained_head, trained_network
 from picoseek_training.hash.head import HeadWeights
 from picoseek_training.hash.measurement import code_recall_at_1, hamming_distances
 from picoseek_training.hash.neighbourhood import neighbourhood_loss
+from picoseek_training.hash.pair_sampler import PairSampler
 from picoseek_training.hash.rotation import quantising_rotation, without_set_directions
+from picoseek_training.hash.straight_through import straight_through_signs
 from picoseek_training.hash.training import HashTraining
 from picoseek_training.hash.within_class import within_class_whitening
 from picoseek_training.run.folder import LAST
@@ -78,8 +81,8 @@ def recipe(start: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "bits": BITS,
         "steps": STEPS,
         "views": 2,
-        "batch": {"classes": 3, "pictures": 2, "others": 2},
-        "loss": {"structure": 1.0, "whitening": 1.0},
+        "batch": {"classes": 3, "pictures": 2, "others": 2, "pairs": 4},
+        "loss": {"structure": 1.0, "whitening": 1.0, "pairs": 1.0},
         "optimizer": {"rate": 0.01, "warmup_steps": 2},
         "checkpoint_every": 2,
         "evaluation": [f"folder:{root / 'train'} -> folder:{root / 'asked'}"],
@@ -179,6 +182,9 @@ def test_a_head_of_another_space_is_refused(recipe: Path, tmp_path: Path) -> Non
         ("loss.kind=dbh", "--set: loss.kind: "),
         ("loss.structur=1", "--set: loss.structur: "),
         ("batch.others=0", "loss.structure learns from batch.others"),
+        ("batch.classes=0", "loss.labels learns from batch.classes"),
+        ("batch.pairs=1", "loss.pairs learns from batch.pairs"),
+        ("loss.pairs_temperature=0", "--set: loss.pairs_temperature: "),
         ("sets=[]", "--set: sets: "),
         ("batch.classes=64", "a batch takes 64 classes, the pictures have 3"),
         ("start=nowhere", "nowhere is no bundle"),
@@ -271,6 +277,58 @@ def test_neighbourhoods_that_agree_cost_nothing() -> None:
     assert float(neighbourhood_loss(signs, paddle.flip(signs, [0]) / 32**0.5, 0.1).numpy()) >= -1e-5
     other = paddle.to_tensor(np.eye(6, 32, dtype=np.float32))
     assert float(neighbourhood_loss(signs, other, 0.1).numpy()) > 0.01
+
+
+def test_pairs_cost_what_numpy_computes() -> None:
+    rng = np.random.default_rng(7)
+    values = rng.uniform(-1, 1, (2, 6, BITS)).astype(np.float32)
+    classes = np.array([3, -1, 3, 5, -1, 4])
+    rows, owners = np.sign(np.concatenate(values)), np.tile(np.arange(6), 2)
+    costs = []
+    for row, owner in enumerate(owners):
+        alike = (classes == classes[owner]) & (classes >= 0) & (np.arange(6) != owner)
+        compared = [other for other in range(12) if other != row and not alike[owners[other]]]
+        distances = {other: float((rows[row] != rows[other]).sum()) for other in compared}
+        likeness = {other: np.exp((1 - 2 * distance / BITS) / 0.2) for other, distance in distances.items()}
+        costs.append(-np.log(likeness[(row + 6) % 12] / sum(likeness.values())))
+    first, second = (paddle.to_tensor(side) for side in values)
+    loss = pair_loss(first, second, paddle.to_tensor(classes), 0.2)
+    assert float(loss.numpy()) == pytest.approx(np.mean(costs), rel=1e-5)
+
+
+def test_signs_pass_the_gradient_as_if_they_were_the_values() -> None:
+    values = paddle.to_tensor(np.array([-0.5, 0.0, 0.25], np.float32), stop_gradient=False)
+    signs = straight_through_signs(values)
+    assert signs.tolist() == [-1, -1, 1]
+    (signs * paddle.to_tensor(np.array([1, 2, 3], np.float32))).sum().backward()
+    assert values.grad.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_pairs_are_of_one_set_and_one_class(views: int) -> None:
+    # 40 classes of two pictures and one of one; 3 classes of ten pictures; 20 pictures without a label.
+    classes = np.concatenate([np.repeat(np.arange(40), 2), [40], np.repeat([41, 42, 43], 10), np.full(20, -1)])
+    sets = np.repeat([0, 1, 2], [81, 30, 20])
+    draw = PairSampler(classes, sets, views, 25, seed=1)
+    seen = set()
+    for step in range(30):
+        drawn, again = draw(step), draw(step)
+        np.testing.assert_array_equal(drawn.rows, again.rows)
+        np.testing.assert_array_equal(drawn.views, again.views)
+        (name,) = np.unique(sets[drawn.rows])
+        first, second = drawn.rows
+        same = first == second
+        assert (classes[first] == classes[second]).all() and drawn.views.max() < views
+        assert views == 1 or (drawn.views[0] != drawn.views[1])[same].all()
+        assert len(np.unique(first)) == len(first) == 25
+        if name == 0:
+            assert len(np.unique(classes[first])) == 25 and (same == (classes[first] == 40)).all()
+        else:
+            assert 0 < same.sum() < 25
+        seen.add(int(name))
+    assert seen == {0, 1}
+    with pytest.raises(ValueError, match=r"batch\.pairs takes pictures with labels"):
+        PairSampler(np.full(20, -1), np.zeros(20, np.int64), views, 25, seed=1)
 
 
 def test_the_recipes_of_codes_are_valid() -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from picoseek_training.data.pk_sampler import PkSampler
 from picoseek_training.hash.config import HashBatchConfig
+from picoseek_training.hash.pair_sampler import PairSampler
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class DrawnViews:
     views: NDArray[np.int64]
     """[n] view of each."""
     labelled: int
-    """So many at the beginning were drawn by their classes; the others from one set."""
+    """So many at the beginning were drawn by their classes, the others from one set."""
+    pairs: int
+    """So many pairs are at the end, also from one set: one view of each, then the other of each."""
 
 
 class HashSampler:
@@ -36,7 +39,8 @@ class HashSampler:
         Raises:
             ValueError: there are fewer classes than a step takes.
         """
-        self._by_class = PkSampler(classes, config.classes, config.pictures, seed)
+        self._by_class = PkSampler(classes, config.classes, config.pictures, seed) if config.classes else None
+        self._in_pairs = PairSampler(classes, sets, views, config.pairs, seed) if config.pairs else None
         self._members = [np.flatnonzero(sets == name) for name in np.unique(sets)]
         sizes = np.sqrt([len(members) for members in self._members])
         self._chances = sizes / sizes.sum()
@@ -44,9 +48,18 @@ class HashSampler:
 
     def __call__(self, step: int) -> DrawnViews:
         """Return the views of a step."""
-        labelled = self._by_class.batch(step)
+        labelled = np.empty(0, np.int64) if self._by_class is None else self._by_class.batch(step)
         rng = np.random.default_rng((self._seed, step, 1))
         one = self._members[rng.choice(len(self._members), p=self._chances)]
         others = rng.choice(one, self._others, replace=len(one) < self._others)
         rows = np.concatenate([labelled, others])
-        return DrawnViews(rows, rng.integers(self._views, size=len(rows)), len(labelled))
+        views = rng.integers(self._views, size=len(rows))
+        if self._in_pairs is None:
+            return DrawnViews(rows, views, len(labelled), 0)
+        pairs = self._in_pairs(step)
+        return DrawnViews(
+            np.concatenate([rows, pairs.rows.ravel()]),
+            np.concatenate([views, pairs.views.ravel()]),
+            len(labelled),
+            pairs.rows.shape[1],
+        )

@@ -38,6 +38,10 @@ class HashLossConfig:
     unset: the vectors as they are."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
     """Temperature of the cosines in a neighbourhood: smaller looks at nearer neighbours only."""
+    pairs: Weight = 0.0
+    """Weight of telling pairs of views from others by their bits (picoseek_training.hash.contrast); 0: as published."""
+    pairs_temperature: Annotated[float, Field(gt=0)] = 0.05
+    """Temperature of the bits' cosines there: smaller minds the most alike only."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,14 @@ class HashBatchConfig:
 
     __pydantic_config__ = STRICT
 
-    classes: Positive = 64
-    """Classes a step."""
+    classes: Annotated[int, Field(ge=0)] = 64
+    """Classes a step; 0 where no loss over the labels is wanted."""
     pictures: Positive = 2
     """Pictures of each class."""
     others: Annotated[int, Field(ge=0)] = 0
     """Further views, all of one set, drawn without regard to labels; the neighbourhoods are learned on them alone."""
+    pairs: Annotated[int, Field(ge=0)] = 0
+    """Pairs of views of one class, all of one set (picoseek_training.hash.pair_sampler)."""
 
 
 @dataclass(frozen=True)
@@ -111,3 +117,7 @@ class HashTrainingConfig:
     def __post_init__(self) -> None:
         if self.loss.structure and self.batch.others < 2:
             raise ValueError("loss.structure learns from batch.others; set that to 2 at least")
+        if self.loss.labels and not self.batch.classes:
+            raise ValueError("loss.labels learns from batch.classes; set that to 1 at least, or loss.labels to 0")
+        if self.loss.pairs and self.batch.pairs < 2:
+            raise ValueError("loss.pairs learns from batch.pairs; set that to 2 at least")

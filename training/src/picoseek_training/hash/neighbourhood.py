@@ -10,6 +10,8 @@ import paddle
 from paddle import Tensor
 from paddle.nn import functional as F
 
+from picoseek_training.hash.straight_through import straight_through_signs
+
 _OWN = 1e4
 
 
@@ -24,7 +26,7 @@ def neighbourhood_loss(codes: Tensor, vectors: Tensor, temperature: float) -> Te
         vectors: [N, D] at unit norm.
         temperature: of the cosines.
     """
-    signs = codes + (paddle.where(codes > 0, 1.0, -1.0) - codes).detach()
+    signs = straight_through_signs(codes)
     own = paddle.eye(len(codes)) * _OWN
     found = F.log_softmax(signs @ signs.t() / codes.shape[1] / temperature - own, axis=1)
     wanted = F.log_softmax(vectors @ vectors.t() / temperature - own, axis=1)

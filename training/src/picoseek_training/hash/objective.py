@@ -9,6 +9,7 @@ import paddle
 from paddle import Tensor, nn
 
 from picoseek_training.hash.config import HashLossConfig
+from picoseek_training.hash.contrast import pair_loss
 from picoseek_training.hash.neighbourhood import neighbourhood_loss
 from picoseek_training.losses.hashing import DCHLoss, DSHSDLoss, LCDSHLoss
 from picoseek_training.networks.recognition import FCHead
@@ -20,10 +21,11 @@ class HashLosses:
 
     labels: Tensor
     structure: Tensor
+    pairs: Tensor
 
 
 class HashObjective(nn.Layer):
-    """Loss over labels, with the classifier that DSHSD learns beside, and the neighbourhoods of the vectors."""
+    """Loss over labels, with the classifier that DSHSD learns beside, the neighbourhoods of the vectors, and pairs."""
 
     def __init__(self, config: HashLossConfig, bits: int, classes: int) -> None:
         super().__init__()
@@ -31,24 +33,33 @@ class HashObjective(nn.Layer):
         self.classifier = FCHead(bits, classes) if config.kind == "dshsd" else None
         self._over_labels = self._chosen(config)
 
-    def forward(self, codes: Tensor, vectors: Tensor, classes: Tensor) -> HashLosses:
+    def forward(self, codes: Tensor, vectors: Tensor, classes: Tensor, labelled: int, pairs: int) -> HashLosses:
         """Return the parts.
 
         Args:
             codes: [n, bits] from -1 to 1.
             vectors: [n, D] whose neighbourhoods codes shall have, at unit norm.
-            classes: [m] of the first m rows, m <= n.
+            classes: [n], -1 without a label.
+            labelled: so many rows at the beginning are for the loss over labels.
+            pairs: so many pairs are at the end, one side after the other.
         """
         zero = paddle.zeros([])
         config = self._config
-        labels = self._over_labels(codes[: len(classes)], classes) if config.labels else zero
-        others = slice(len(classes), None)
+        first, second = len(codes) - 2 * pairs, len(codes) - pairs
+        labels = self._over_labels(codes[:labelled], classes[:labelled]) if config.labels else zero
+        others = slice(labelled, first)
         structure = neighbourhood_loss(codes[others], vectors[others], config.temperature) if config.structure else zero
-        return HashLosses(labels, structure)
+        told = (
+            pair_loss(codes[first:second], codes[second:], classes[second:], config.pairs_temperature)
+            if config.pairs
+            else zero
+        )
+        return HashLosses(labels, structure, told)
 
     def total(self, losses: HashLosses) -> Tensor:
         """Return their weighted sum."""
-        return self._config.labels * losses.labels + self._config.structure * losses.structure
+        config = self._config
+        return config.labels * losses.labels + config.structure * losses.structure + config.pairs * losses.pairs
 
     def _chosen(self, config: HashLossConfig) -> Callable[[Tensor, Tensor], Tensor]:
         weight = {} if config.quantisation is None else {"quantisation_weight": config.quantisation}

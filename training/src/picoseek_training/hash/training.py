@@ -104,9 +104,9 @@ class HashTraining:
     def _train_step(self, drawn: DrawnViews) -> dict[str, float]:
         vectors = paddle.to_tensor(self._vectors[drawn.views, drawn.rows])
         codes = self.head(vectors) if self.network is None else self.network(paddle.to_tensor(self._pictures(drawn)))
-        classes = paddle.to_tensor(self._classes[drawn.rows[: drawn.labelled]])
+        classes = paddle.to_tensor(self._classes[drawn.rows])
         targets = paddle.to_tensor(self._targets[drawn.views, drawn.rows])
-        losses = self._objective(codes, targets, classes)
+        losses = self._objective(codes, targets, classes, drawn.labelled, drawn.pairs)
         total = self._objective.total(losses)
         value = float(total.numpy().item())
         if not math.isfinite(value):
@@ -116,7 +116,8 @@ class HashTraining:
         total.backward()
         self._optimizer.step()
         self._optimizer.clear_grad()
-        return {"labels": float(losses.labels.item()), "structure": float(losses.structure.item()), "rate": rate}
+        parts = {part: float(value.item()) for part, value in vars(losses).items()}
+        return {**parts, "rate": rate}
 
     def _whitening(self) -> NDArray[np.float64]:
         shrinkage = self.config.loss.whitening
