@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.detector.config import DetectorTrainingConfig
 from picoseek_training.embedder.config import EmbedderTrainingConfig
 from picoseek_training.recognition.config import RecognitionTrainingConfig
+
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,3 +80,39 @@ def _classes(kind: Any) -> Iterator[type]:
 def test_no_part_of_a_training_s_configuration_takes_misspelt_keys(kind: type) -> None:
     lenient = {part.__name__ for part in _classes(kind) if getattr(part, "__pydantic_config__", {}) != STRICT}
     assert lenient == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["optimizer.rate=-1", "optimizer.rate=.nan", "optimizer.momentum=1", "optimizer.weight_decay=-1", "ema.decay=1.5",
+     "epochs=0", "batch_size=0", "size=-64", "network.dimension=0", "sampler.pictures_per_class=0", "workers=0",
+     "augmentation.flip=2", "losses.0.weight=-1", "losses.0.smoothing=1", "evaluate_every=0", "steps_per_epoch=0"],
+)  # fmt: skip
+def test_recognition_values_without_sense_are_refused(change: str) -> None:
+    _refused(RecognitionTrainingConfig, RECIPES / "general_recognition_v2.yaml", change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["phases=[]", "phases.0.side=8", "phases.0.steps=0", "phases.0.rate=0", "phases.0.batch_size=0", "ema.decay=1",
+     "student.dimension=0", "student.last_stage_stride=3", "views=0", "view.mirror=-0.1", "weight_decay=-1",
+     "clip_norm=0", "checkpoint_every=0", "loss.label_scale=.inf"],
+)  # fmt: skip
+def test_embedder_values_without_sense_are_refused(change: str) -> None:
+    _refused(EmbedderTrainingConfig, RECIPES / "embedder_default.yaml", change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["optimizer.rate=0", "optimizer.warmup_steps=-1", "ema.decay=0", "ema.cycle=-2", "steps=0", "epochs=0",
+     "batch_size=0", "size=-64", "train.0.share=0", "train.3.pictures=0", "augmentation.sizes=[]",
+     "augmentation.mosaic=1.5", "augmentation.paste.most=0", "teacher.seen_score=2", "workers=0", "seed=-1"],
+)  # fmt: skip
+def test_detector_values_without_sense_are_refused(change: str) -> None:
+    _refused(DetectorTrainingConfig, RECIPES / "detector_default.yaml", change)
+
+
+def _refused(kind: type, recipe: Path, change: str) -> None:
+    read_configuration(kind, recipe)
+    with pytest.raises(ValueError, match=re.escape(change.split("=")[0])):
+        read_configuration(kind, recipe, [change])

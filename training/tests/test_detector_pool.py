@@ -45,6 +45,22 @@ def test_an_annotation_without_picture_names_itself(tmp_path, images):
         read_coco(write_coco(tmp_path / "set.json", [annotation(9, [0, 0, 1, 1])]), images)
 
 
+@pytest.mark.parametrize("box", [[0, 0, float("nan"), 1], [0, 0, 1, float("inf")], [0, 0, "1", 1], [0, 0, 1], None])
+def test_a_box_that_is_not_of_finite_numbers_is_refused(tmp_path, images, box):
+    with pytest.raises(ValueError, match=r"set\.json: annotation 1: bbox .* must be"):
+        read_coco(write_coco(tmp_path / "set.json", [annotation(0, box)]), images)
+
+
+def test_boxes_to_learn_from_are_cut_and_those_to_measure_on_are_not(tmp_path, images, caplog):
+    boxes = [[-10, 5, 30, 10], [120, 0, 8.5, 32], [200, 5, 9, 9], [5, 5, -3, 4], [5, 5, 0, 4], [1, 1, 2, 2]]
+    file = write_coco(tmp_path / "set.json", [annotation(0, box) for box in boxes])
+    assert len(read_coco(file, images)[0].boxes) == 6 and caplog.messages == []
+    raw = read_set(SetConfig("a", 1.0, images, file), PREPROCESSOR, None)
+    np.testing.assert_array_equal(raw.annotated[0].boxes, [[0, 5, 20, 15], [120, 0, 128, 32], [1, 1, 3, 3]])
+    (said,) = caplog.messages
+    assert said.startswith(f"1 boxes of {file} reached over their picture and were cut, 3 were empty and left out; ")
+
+
 def test_pictures_are_decoded_once(tmp_path, images):
     paths = sorted(images.iterdir())
     first = cached_pictures(paths, PREPROCESSOR, tmp_path / "cache")

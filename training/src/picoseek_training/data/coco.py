@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +31,17 @@ def read_coco(annotations: Path, images: Path) -> list[AnnotatedPicture]:
 
     Raises:
         FileNotFoundError: The annotation file is missing.
-        ValueError: An annotation names a picture that the file does not list.
+        ValueError: An annotation names a picture that the file does not list, or its box is not of finite numbers.
     """
     document = json.loads(annotations.read_text(encoding="utf-8"))
     boxes: dict[int, list[list[float]]] = {entry["id"]: [] for entry in document["images"]}
     ignored: dict[int, list[list[float]]] = {entry["id"]: [] for entry in document["images"]}
-    for annotation in document["annotations"]:
+    for number, annotation in enumerate(document["annotations"]):
+        where = f"{annotations}: annotation {annotation.get('id', f'number {number}')}"
         if annotation["image_id"] not in boxes:
-            raise ValueError(f"{annotations}: annotation {annotation['id']} has no picture {annotation['image_id']}")
-        x, y, width, height = annotation["bbox"]
+            raise ValueError(f"{where} has no picture {annotation['image_id']}")
         kind = ignored if annotation.get("iscrowd", 0) else boxes
-        kind[annotation["image_id"]].append([x, y, x + width, y + height])
+        kind[annotation["image_id"]].append(_corners(annotation["bbox"], where))
     return [
         AnnotatedPicture(
             images / entry["file_name"],
@@ -50,3 +52,16 @@ def read_coco(annotations: Path, images: Path) -> list[AnnotatedPicture]:
         )
         for entry in document["images"]
     ]
+
+
+def _corners(box: Any, where: str) -> list[float]:
+    if (
+        not isinstance(box, list)
+        or len(box) != 4
+        or not all(isinstance(value, int | float) and math.isfinite(value) for value in box)
+    ):
+        raise ValueError(
+            f"{where}: bbox {box!r} must be x, y, width, height, four finite numbers; correct or remove it"
+        )
+    x, y, width, height = box
+    return [x, y, x + width, y + height]

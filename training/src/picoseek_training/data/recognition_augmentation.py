@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.bounds import Positive, Probability, Share, Weight, Whole
 from picoseek_training.configuration import STRICT
 
 Picture = NDArray[np.uint8]
@@ -25,17 +26,17 @@ class RecognitionAugmentation:
 
     fit: Literal["stretch", "random_crop"] = "stretch"
     """The whole picture, its ratio not kept, or a random part of it (V1)."""
-    crop_area: tuple[float, float] = (0.08, 1.0)
+    crop_area: tuple[Share, Share] = (0.08, 1.0)
     """Share of the picture's area that `random_crop` keeps."""
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
     """Width by height of that part."""
-    flip: float = 0.5
+    flip: Probability = 0.5
     """Probability of mirroring left and right."""
-    pad: int = 10
+    pad: Whole = 10
     """Black pixels added at every side, from which a random square of the input's size is cut."""
-    rotation: float = 0.5
+    rotation: Probability = 0.5
     """Probability of a rotation, without enlarging: corners are cut, and black where nothing is."""
-    max_angle: float = 90.0
+    max_angle: Weight = 90.0
     """Bound of the rotation in degrees."""
 
 

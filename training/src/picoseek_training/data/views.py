@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.bounds import Positive, Probability, Weight
 from picoseek_training.configuration import STRICT
 
 
@@ -22,21 +23,21 @@ class ViewConfig:
 
     __pydantic_config__ = STRICT
 
-    min_area: float = 0.4
+    min_area: Positive = 0.4
     """Smallest part of the picture's area that a crop keeps."""
-    max_area: float = 1.0
+    max_area: Positive = 1.0
     """Largest; above 1 the picture stands in a frame of random colour."""
-    max_log_ratio: float = 0.2
+    max_log_ratio: Weight = 0.2
     """Bound of |log(width / height)| of the crop, relative to the picture."""
-    mirror: float = 0.5
+    mirror: Probability = 0.5
     """Probability of a horizontal flip."""
-    turn: float = 0.3
+    turn: Probability = 0.3
     """Probability of a rotation."""
-    max_angle: float = 25.0
+    max_angle: Weight = 25.0
     """Bound of the rotation in degrees."""
-    light: float = 0.25
+    light: Probability = 0.25
     """Bound of the relative change of brightness and contrast."""
-    colour: float = 0.08
+    colour: Probability = 0.08
     """Bound of the relative change of a channel."""
 
 

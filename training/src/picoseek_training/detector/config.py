@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from picoseek_training.bounds import Count, Momentum, Positive, Probability, Share, Weight, Whole
 from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.optimization.ema import EmaConfig
 from picoseek_training.optimization.update import Precision
@@ -24,13 +25,13 @@ class SetConfig:
 
     name: str
     """Name in logs."""
-    share: float
+    share: Positive
     """Part of the samples that comes from this set; the shares of all sets are normalised."""
     images: Path
     """Folder of the pictures."""
     annotations: Path | None = None
     """COCO file; without it the pictures under `images` are used to keep what the teacher knows."""
-    pictures: int | None = None
+    pictures: Count | None = None
     """Use only so many pictures of a set without annotations, at even distances in the order of their paths."""
 
 
@@ -57,9 +58,9 @@ class TeacherConfig:
 
     onnx: Path
     """PicoDet-XS with 80 classes, BatchNorm folded."""
-    calibration_pictures: int = 400
+    calibration_pictures: Count = 400
     """Pictures, spread over all sets, that measure BatchNorm statistics and fit the class-agnostic score."""
-    seen_score: float = 0.15
+    seen_score: Probability = 0.15
     """Score of its best class from which on it sees an object."""
 
 
@@ -94,8 +95,8 @@ class DetectorComparisonConfig:
     kind: Literal["ld", "scores", "cwd", "fgd"]
     """`ld` compares the distributions of the sides' distances, `scores` those of all cells, `cwd` and `fgd` the maps of
     the neck."""
-    weight: float = 1.0
-    temperature: float | None = None
+    weight: Weight = 1.0
+    temperature: Positive | None = None
     """Of `ld` and `cwd`; None is 10 and 1."""
     region: Literal["positives", "teacher"] = "positives"
     """Where `ld` compares: at the cells that have a box, or wherever the teacher sees something."""
@@ -109,7 +110,7 @@ class DetectorDistillationConfig:
 
     teacher: Annotated[NetworkDetectorTeacherConfig | AverageDetectorTeacherConfig, Field(discriminator="kind")]
     compare: tuple[DetectorComparisonConfig, ...]
-    labels: float = 1.0
+    labels: Weight = 1.0
     """Factor on the loss of the boxes."""
 
 
@@ -121,7 +122,7 @@ class OptimizerConfig:
 
     kind: Literal["momentum", "adamw"] = "adamw"
     """Momentum with L2 decay suits training from scratch, AdamW fine-tuning."""
-    rate: float = 1e-3
+    rate: Positive = 1e-3
     """Learning rate after the warm-up."""
     relative: bool = True
     """Multiply each tensor's rate by the root mean square of its values at the start (AdamW only).
@@ -129,11 +130,11 @@ class OptimizerConfig:
     Where BatchNorm keeps its statistics, the sizes of the weights differ a thousandfold between layers, and one
     rate for all wrecks the small ones: those of the alignment branch first.
     """
-    warmup_steps: int = 100
-    momentum: float = 0.9
+    warmup_steps: Whole = 100
+    momentum: Momentum = 0.9
     """Of the momentum optimiser."""
-    weight_decay: float = 4e-5
-    clip_norm: float | None = 10.0
+    weight_decay: Weight = 4e-5
+    clip_norm: Positive | None = 10.0
     """Largest norm of the whole gradient; none leaves it as it is."""
 
 
@@ -145,13 +146,13 @@ class PasteConfig:
 
     images: tuple[Path, ...]
     """Folders of pictures with transparency."""
-    probability: float = 0.35
+    probability: Probability = 0.35
     """That a picture gets any."""
-    most: int = 3
+    most: Count = 3
     """Cut-outs a picture, at most."""
-    sides: tuple[float, float] = (0.12, 0.5)
+    sides: tuple[Share, Share] = (0.12, 0.5)
     """Smallest and largest side, as a share of the picture's."""
-    first: int | None = None
+    first: Count | None = None
     """Use only so many of each folder, in the order of their names."""
 
 
@@ -161,11 +162,11 @@ class AugmentationConfig:
 
     __pydantic_config__ = STRICT
 
-    sizes: tuple[int, ...] = (256, 288, 320, 352)
+    sizes: Annotated[tuple[int, ...], Field(min_length=1)] = (256, 288, 320, 352)
     """Sides of a batch's square input in pixels, drawn anew for each batch; multiples of 32, at least 192."""
-    mosaic: float = 0.25
+    mosaic: Probability = 0.25
     """Probability that a sample is made of four pictures."""
-    crop: float = 0.6
+    crop: Probability = 0.6
     """Probability of a random crop."""
     paste: PasteConfig | None = None
     """Cut-outs to paste; None pastes none."""
@@ -186,7 +187,7 @@ class BundleConfig:
     """Data sets, with their licences."""
     model_card: Path
     """Markdown file that ships with the weights."""
-    start_share: float = 0.0
+    start_share: Probability = 0.0
     """Share of the start's weights in the exported ones, 0 to 1; see `load_averaged`."""
 
 
@@ -208,20 +209,20 @@ class DetectorTrainingConfig:
     start: Path | None = None
     """Without `teacher`: weights to start from, a detector's or its backbone's, `.pdparams` or a checkpoint of ours.
     None starts from scratch."""
-    steps: int | None = None
+    steps: Count | None = None
     """Optimiser steps of the whole run,"""
-    epochs: float | None = None
+    epochs: Positive | None = None
     """or passes over the pictures of all sets."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Pictures a step, for each process."""
     size: int = 320
     """Side of the square input in evaluation, in pixels."""
     further_sizes: tuple[int, ...] = ()
     """Smaller sides in which it looks at the input again, in evaluation and in what is exported; multiples of 32."""
-    seed: int = 0
+    seed: Whole = 0
     assigner: Literal["atss", "task_aligned"] = "task_aligned"
     """Of PicoHeadV2; the legacy head has SimOTA."""
-    atss_steps: int = 0
+    atss_steps: Whole = 0
     """So many steps begin with ATSS, whatever `assigner` says."""
     frozen_stages: tuple[str, ...] = ("conv1", "blocks2", "blocks3")
     """Parts of the backbone that keep their weights."""
@@ -237,13 +238,13 @@ class DetectorTrainingConfig:
     """Of activations; bfloat16 and float16 need a GPU."""
     cache: bool = True
     """Keep decoded pictures at `size` on the disk; False decodes them anew each time, at their own size."""
-    workers: int = 2
+    workers: Count = 2
     """Threads that decode and augment."""
     compile_depthwise: bool = True
     """Train with depthwise convolutions compiled for the CPU; Paddle's own are several times slower there."""
-    checkpoint_every: int = 50
+    checkpoint_every: Count = 50
     """Steps between checkpoints."""
-    evaluate_every: int = 200
+    evaluate_every: Count = 200
     """Steps between evaluations."""
 
     def __post_init__(self) -> None:

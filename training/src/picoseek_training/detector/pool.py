@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from picoseek_bundle.preprocess import Preprocessor
 
 from picoseek_training.data.coco import AnnotatedPicture, read_coco
+from picoseek_training.data.cut_boxes import cut_boxes
 from picoseek_training.data.detection_augmentation import DetectionSample
 from picoseek_training.data.picture_cache import cached_pictures
 from picoseek_training.data.picture_file import read_picture
@@ -69,6 +70,7 @@ def read_set(config: SetConfig, preprocessor: Preprocessor, cache: Path | None) 
 
     Raises:
         FileNotFoundError: The annotation file or a picture is missing, or the folder holds no picture.
+        ValueError: The annotation file cannot be used, see `read_coco`.
     """
     if config.annotations is not None:
         if not config.annotations.is_file():
@@ -76,7 +78,7 @@ def read_set(config: SetConfig, preprocessor: Preprocessor, cache: Path | None) 
                 f"set {config.name}: {config.annotations} does not exist; `picoseek-train convert` writes such files "
                 "from public sets, and docs/training.md says what yours must look like"
             )
-        annotated = read_coco(config.annotations, config.images)
+        annotated = cut_boxes(read_coco(config.annotations, config.images), config.annotations)
         paths = [picture.path for picture in annotated]
     else:
         annotated = None

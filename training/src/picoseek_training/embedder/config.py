@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from picoseek_training.bounds import Count, Momentum, Positive, Side, Weight, Whole
 from picoseek_training.configuration import STRICT, read_configuration
 from picoseek_training.data.views import ViewConfig
 from picoseek_training.distillation.config import DistillationConfig
@@ -24,11 +27,11 @@ class StudentConfig:
 
     __pydantic_config__ = STRICT
 
-    scale: float = 1.0
+    scale: Positive = 1.0
     """Width factor."""
-    dimension: int = 512
+    dimension: Count = 512
     """Components of the embedding."""
-    last_stage_stride: int = 1
+    last_stage_stride: Literal[1, 2] = 1
     """1 keeps the resolution in the last stage, as ShiTu does; 2 halves it and the cost of that stage."""
 
 
@@ -42,7 +45,7 @@ class StartConfig:
     """`mobilenet_v1` of the student's scale, or `pp_lcnet` of twice that: they have its widths."""
     weights: Path
     """A frozen TensorFlow graph of MobileNetV1, or the ONNX file of the official PP-LCNet for text orientation."""
-    pictures: int = 192
+    pictures: Count = 192
     """Calibration pictures, at the size of the first phase."""
 
 
@@ -52,15 +55,15 @@ class LossConfig:
 
     __pydantic_config__ = STRICT
 
-    target: float = 4.0
+    target: Weight = 4.0
     """Weight of 1 - cosine between the embedding and the teacher's."""
-    structure: float = 8.0
+    structure: Weight = 8.0
     """Weight of the squared difference between the batch's cosines and the teacher's."""
-    labels: float = 0.5
+    labels: Weight = 0.5
     """Weight of the classification by labels."""
-    label_scale: float = 16.0
+    label_scale: Positive = 16.0
     """Factor on the cosines between embeddings and class directions, which are the logits."""
-    smoothing: float = 0.1
+    smoothing: Momentum = 0.1
     """Label smoothing."""
 
 
@@ -70,15 +73,15 @@ class PhaseConfig:
 
     __pydantic_config__ = STRICT
 
-    side: int
+    side: Side
     """Side of the square input in pixels."""
-    steps: int
+    steps: Count
     """Optimiser steps."""
-    rate: float
+    rate: Positive
     """Peak of the learning rate: linear warm-up, then half a cosine."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Pictures a step, for each process."""
-    warmup_steps: int = 100
+    warmup_steps: Whole = 100
 
 
 @dataclass(frozen=True)
@@ -99,38 +102,38 @@ class EmbedderTrainingConfig:
     """Fixed networks whose features are joined."""
     sets: tuple[str, ...]
     """Training sets by name, see picoseek_training.data.retrieval_sets."""
-    phases: tuple[PhaseConfig, ...]
+    phases: Annotated[tuple[PhaseConfig, ...], Field(min_length=1)]
     """One after the other; the optimiser starts anew with each."""
     method: Literal["teacher_features"] = "teacher_features"
     """Tells this kind of recipe from the embedder's other one, `recognition`."""
-    views: int = 4
+    views: Count = 4
     """Fixed views of every picture, whose teacher features are stored."""
     view: ViewConfig = field(default_factory=ViewConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     neck: LinearNeckConfig = field(default_factory=LinearNeckConfig)
     """The teacher's neck, learned from the labels first."""
-    raw_weight: float = 0.5
+    raw_weight: Weight = 0.5
     """Weight of the teacher's raw features beside its neck's output in the target."""
     distillation: DistillationConfig | None = None
     """Another teacher, asked in every step, beside the fixed ones: the student's own average, an earlier checkpoint,
     a network or a file."""
-    frozen_stages: int = 0
+    frozen_stages: Whole = 0
     """So many stages, and the stem, stay as they start: their features are general, and a step costs less."""
-    weight_decay: float = 0.02
-    clip_norm: float = 5.0
+    weight_decay: Weight = 0.02
+    clip_norm: Positive = 5.0
     """Largest norm of the whole gradient."""
     ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.998))
     precision: Precision = "float32"
     """Of activations; bfloat16 and float16 need a GPU."""
     frozen_statistics: bool = False
     """BatchNorm normalises with its stored statistics while training, too."""
-    seed: int = 1
+    seed: Whole = 1
     evaluation: tuple[str, ...] = ("grocery_train_to_val", "emoji_google_to_twitter")
     """Tasks to measure while training, see picoseek_training.data.retrieval_sets."""
-    checkpoint_every: int = 200
+    checkpoint_every: Count = 200
     """Steps between checkpoints."""
-    evaluate_every: int = 400
+    evaluate_every: Count = 400
     """Steps between evaluations."""
 
     def __post_init__(self) -> None:

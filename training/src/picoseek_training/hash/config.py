@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from picoseek_training.bounds import Count, Weight
 from picoseek_training.configuration import STRICT
 from picoseek_training.data.views import ViewConfig
-
-Positive = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class HashBatchConfig:
 
     classes: Annotated[int, Field(ge=0)] = 64
     """Classes a step; 0 where no loss over the labels is wanted."""
-    pictures: Positive = 2
+    pictures: Count = 2
     """Pictures of each class."""
     others: Annotated[int, Field(ge=0)] = 0
     """Further views, all of one set, drawn without regard to labels; the neighbourhoods are learned on them alone."""
@@ -70,7 +68,7 @@ class HashOptimizerConfig:
     rate: Annotated[float, Field(gt=0)] = 1e-3
     """Peak of the learning rate: linear warm-up, then half a cosine down to 0."""
     warmup_steps: Annotated[int, Field(ge=0)] = 50
-    divide_every: Positive | None = None
+    divide_every: Count | None = None
     """Divide the rate by 10 every so many steps instead of warm-up and cosine."""
     weight_decay: Weight = 0.0
     """L2 penalty."""
@@ -100,7 +98,7 @@ class HashTrainingConfig:
     """The head alone, on stored vectors, or the whole network; BatchNorm keeps its statistics then."""
     initial: Literal["rotation", "random"] = "rotation"
     """Begin with iterative quantisation (see picoseek_training.hash.rotation), or with random directions."""
-    views: Positive = 4
+    views: Count = 4
     """Fixed views of every picture; the first is the whole picture."""
     view: ViewConfig = field(default_factory=ViewConfig)
     batch: HashBatchConfig = field(default_factory=HashBatchConfig)
@@ -109,9 +107,9 @@ class HashTrainingConfig:
     seed: int = 1
     evaluation: tuple[str, ...] = ("grocery_train_to_val",)
     """Tasks to measure, codes against the start's vectors, see picoseek_training.data.retrieval_sets."""
-    checkpoint_every: Positive = 500
+    checkpoint_every: Count = 500
     """Steps between checkpoints."""
-    evaluate_every: Positive = 1000
+    evaluate_every: Count = 1000
     """Steps between evaluations."""
 
     def __post_init__(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from picoseek_training.bounds import Decay, Positive
 from picoseek_training.configuration import STRICT
 
 State = dict[str, NDArray[np.float32]]
@@ -21,14 +23,14 @@ class EmaConfig:
 
     __pydantic_config__ = STRICT
 
-    decay: float = 0.9998
+    decay: Decay = 0.9998
     """Upper bound of the decay (`threshold`), the decay itself (`normal`) or its limit (`exponential`)."""
     kind: Literal["threshold", "normal", "exponential"] = "threshold"
     """threshold: min(decay, (1 + t) / (10 + t)); exponential: decay * (1 - exp(-(t + 1) / gamma))."""
-    gamma: float = 2000.0
+    gamma: Positive = 2000.0
     """Time constant of the exponential kind, in updates."""
-    cycle: int = -1
-    """After so many `apply` calls the average starts anew (Cycle-EMA); -1 never."""
+    cycle: Annotated[int, Field(ge=-1)] = -1
+    """After so many `apply` calls the average starts anew (Cycle-EMA); -1 or 0 never."""
 
 
 class ModelEma:

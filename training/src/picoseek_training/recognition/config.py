@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from picoseek_training.bounds import Cosine, Count, Momentum, Positive, Side, Weight, Whole
 from picoseek_training.configuration import STRICT
 from picoseek_training.data.recognition_augmentation import RecognitionAugmentation
 from picoseek_training.distillation.config import DistillationConfig
@@ -21,23 +22,23 @@ class LossConfig:
     __pydantic_config__ = STRICT
 
     kind: Literal["cross_entropy", "triplet_angular_margin", "triplet_angular_margin_xbm", "triplet"]
-    weight: float = 1.0
-    smoothing: float | None = None
+    weight: Weight = 1.0
+    smoothing: Momentum | None = None
     """Label smoothing of `cross_entropy`."""
-    margin: float = 0.5
+    margin: Weight = 0.5
     """Of the triplet losses."""
     add_absolute: bool = False
     """Of `triplet_angular_margin`: similarities must also reach values of their own,"""
-    absolute_weight: float = 1.0
-    ap_value: float = 0.9
+    absolute_weight: Weight = 1.0
+    ap_value: Cosine = 0.9
     """this one the hardest positive's,"""
-    an_value: float = 0.5
+    an_value: Cosine = 0.5
     """and this one bounds the hardest negative's."""
-    memory_start: int = 0
+    memory_start: Whole = 0
     """Steps before the memory of `triplet_angular_margin_xbm` is used."""
-    memory_size: int = 8192
+    memory_size: Count = 8192
     """Embeddings that it holds."""
-    memory_weight: float = 1.0
+    memory_weight: Weight = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class SamplerConfig:
 
     kind: Literal["pk", "shuffled"] = "pk"
     """`pk`: some classes with as many pictures each, which triplets need. `shuffled`: every picture once an epoch."""
-    pictures_per_class: int = 4
+    pictures_per_class: Count = 4
     """Of `pk`."""
     weighting: Literal["classes", "pictures"] = "classes"
     """Of `pk`: classes are equally likely, or as likely as they have pictures."""
-    emphasis: dict[str, float] = field(default_factory=dict)
+    emphasis: dict[str, Positive] = field(default_factory=dict)
     """Of `pk`: factors on the chances of the classes of a set, by its name in `sets`."""
 
 
@@ -62,14 +63,14 @@ class OptimizerConfig:
 
     __pydantic_config__ = STRICT
 
-    rate: float
+    rate: Positive
     """Peak of the learning rate for the whole batch of all processes: linear warm-up, then half a cosine to zero."""
     kind: Literal["momentum", "adamw"] = "momentum"
-    momentum: float = 0.9
-    weight_decay: float = 1e-5
+    momentum: Momentum = 0.9
+    weight_decay: Weight = 1e-5
     """L2 penalty of `momentum`, decoupled decay of `adamw`."""
-    warmup_epochs: float = 5.0
-    clip_norm: float | None = None
+    warmup_epochs: Weight = 5.0
+    clip_norm: Positive | None = None
     """Largest norm of the whole gradient."""
 
 
@@ -86,7 +87,7 @@ class RecognitionTrainingConfig:
     sets: tuple[str, ...]
     """Labelled training sets by name, see picoseek_training.data.retrieval_sets."""
     optimizer: OptimizerConfig
-    epochs: float
+    epochs: Positive
     """Passes over the data; with `steps_per_epoch`, of so many steps."""
     losses: tuple[LossConfig, ...]
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -97,9 +98,9 @@ class RecognitionTrainingConfig:
     """Folder of the public data sets; own ones are named from the working directory."""
     cache: Path | None = None
     """Folder of decoded pictures, at `size`: for sets that fit on the disk. None decodes them anew each time."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Pictures a step, for each process."""
-    size: int = 224
+    size: Side = 224
     """Side of the square input in pixels."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     augmentation: RecognitionAugmentation = field(default_factory=RecognitionAugmentation)
@@ -111,16 +112,16 @@ class RecognitionTrainingConfig:
     """BatchNorm normalises with its stored statistics while training, too."""
     precision: Precision = "float32"
     """Of activations; bfloat16 and float16 need a GPU."""
-    steps_per_epoch: int | None = None
+    steps_per_epoch: Count | None = None
     """None takes as many as the pictures make batches."""
-    seed: int = 0
-    workers: int = 4
+    seed: Whole = 0
+    workers: Count = 4
     """Threads that decode and augment."""
     evaluation: tuple[str, ...] = ()
     """Tasks to measure while training, see picoseek_training.data.retrieval_sets."""
-    checkpoint_every: int = 1000
+    checkpoint_every: Count = 1000
     """Steps between checkpoints."""
-    evaluate_every: int | None = None
+    evaluate_every: Count | None = None
     """Steps between evaluations; None measures after each epoch."""
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between entries of the log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from picoseek_training.bounds import Count, Positive, Weight
 from picoseek_training.configuration import STRICT
 
 
@@ -15,8 +16,8 @@ class HeadConfig:
     __pydantic_config__ = STRICT
 
     kind: Literal["fc", "arc_margin", "cos_margin", "circle_margin"]
-    margin: float | None = None
-    scale: float | None = None
+    margin: Weight | None = None
+    scale: Positive | None = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class NetworkConfig:
 
     name: str = "general_recognition_v2"
     """A recognition model by name, or a PP-LCNet or PP-LCNetV2, which then gets a BNNeck of its own."""
-    dimension: int = 512
+    dimension: Count = 512
     """Components of the embedding."""
     backbone: dict[str, Any] = field(default_factory=dict)
     """Settings of the backbone to replace, such as `scale: 0.5` or `dropout: 0.0`."""
