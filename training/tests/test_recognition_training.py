@@ -176,7 +176,7 @@ def test_a_published_recipe_runs_with_other_data(pictures: Path, tmp_path: Path,
 def test_an_onnx_teacher_without_labels_is_approached(pictures: Path, tmp_path: Path) -> None:
     write_onnx_teacher(tmp_path / "teacher.onnx")
     distillation = {
-        "teacher": {"kind": "file", "file": str(tmp_path / "teacher.onnx"), "outputs": {"features": 0}, "side": SIDE},
+        "teacher": {"kind": "file", "file": str(tmp_path / "teacher.onnx"), "outputs": {"features": 0}},
         "compare": [{"layer": "features", "kind": "cosine"}],
         "labels": 0.0,
     }
@@ -226,8 +226,19 @@ def test_a_paddle_teacher_answers_as_the_network_it_was_made_of(pictures: Path, 
     images = paddle.randn([2, 3, SIDE, SIDE])
     expected = embedder(images).numpy()
     program, _ = export_inference(embedder, InputSpec(width=SIDE, height=SIDE), tmp_path)
-    teacher = FileTeacher(FileTeacherConfig("file", program, {"features": 0}, SIDE))
-    np.testing.assert_allclose(teacher(images, paddle.zeros([2]))["features"].numpy(), expected, atol=1e-4)
+    teacher = FileTeacher(FileTeacherConfig("file", program, {"features": 0}))
+    for views in (images, paddle.repeat_interleave(paddle.repeat_interleave(images, 2, axis=2), 2, axis=3)):
+        answers = teacher(views, paddle.zeros([2]))
+        np.testing.assert_allclose(answers["features"].numpy(), expected, atol=1e-4)
+
+
+def test_a_side_that_a_teacher_does_not_take_is_named(tmp_path: Path) -> None:
+    from picoseek_training.distillation.config import FileTeacherConfig
+    from picoseek_training.distillation.teachers import FileTeacher
+
+    write_onnx_teacher(tmp_path / "teacher.onnx")
+    with pytest.raises(ValueError, match=rf"distillation\.teacher\.side: .*teacher\.onnx takes .* {SIDE} x {SIDE} "):
+        FileTeacher(FileTeacherConfig("file", tmp_path / "teacher.onnx", {"features": 0}, 2 * SIDE))
 
 
 def test_a_start_fills_what_fits(pictures: Path, tmp_path: Path) -> None:

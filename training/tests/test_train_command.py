@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import onnx
@@ -17,6 +20,8 @@ from onnx import TensorProto, helper
 from picoseek_bundle import load_bundle
 from picoseek_training import checkpoint
 from picoseek_training.cli import main
+from picoseek_training.cli.friendly_group import FriendlyGroup
+from picoseek_training.cli.running import shown_run
 from picoseek_training.configuration import read_configuration
 from picoseek_training.data.convert.config import ConvertConfig
 from picoseek_training.data.own_sets import is_own_set
@@ -300,3 +305,18 @@ def test_the_recipes_for_own_pictures_are_valid() -> None:
     assert is_own_set(read_configuration(EmbedderTrainingConfig, RECIPES / "own_embedder.yaml").sets[0])
     sources = read_configuration(ConvertConfig, RECIPES / "convert_main_body.yaml").sources
     assert len({source.format for source in sources}) == 5
+
+
+def test_sigterm_ends_a_training_like_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").touch()
+
+    @click.command()
+    def endless() -> None:
+        with shown_run(tmp_path, "log.jsonl", [], tensorboard=False):
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([], 60)
+
+    done = CliRunner().invoke(FriendlyGroup("any", {"endless": endless}), ["endless"])
+    assert done.exit_code == 143
+    assert "goes on from its last checkpoint" in done.stderr
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

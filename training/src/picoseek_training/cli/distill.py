@@ -16,8 +16,9 @@ teacher_option = click.option(
     "--teacher",
     required=True,
     metavar="FILE|average|peer",
-    help="A checkpoint or .pdparams of the recipe's own network, an ONNX file or Paddle inference program (embedder), "
-    "`average` for the run's own average, or `peer` for a second student (embedder, `method: recognition`).",
+    help="A checkpoint or .pdparams of the recipe's own network, an ONNX file, a Paddle inference program or its "
+    "folder (embedder), `average` for the run's own average, or "
+    "`peer` for a second student (embedder, `method: recognition`).",
 )
 
 
@@ -62,6 +63,10 @@ def _of_embedder(teacher: str) -> _Choice:
         return {"kind": "peer"}, [{"layer": "logits", "kind": "dml"}]
     if teacher == "average":
         return {"kind": "average"}, [{"layer": "logits", "kind": "kl"}]
+    if Path(teacher).is_dir():
+        from picoseek_training.paddle_import.program import find_program
+
+        teacher = str(find_program(Path(teacher))[0])
     if Path(teacher).suffix in (".onnx", ".json", ".pdmodel"):
         outputs = {"features": 0}
         return {"kind": "file", "file": teacher, "outputs": outputs}, [{"layer": "features", "kind": "structure"}]

@@ -7,7 +7,9 @@ import warnings
 
 import click
 
-_INTERRUPTED = 130
+from picoseek_training.cli.termination import TerminatedError
+
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
 class FriendlyGroup(click.Group):
@@ -25,6 +27,6 @@ class FriendlyGroup(click.Group):
             raise
         except (OSError, ValueError, FloatingPointError) as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             click.echo("interrupted; a training goes on from its last checkpoint with the same command", err=True)
-            ctx.exit(_INTERRUPTED)
+            ctx.exit(_TERMINATED if isinstance(stop, TerminatedError) else _INTERRUPTED)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from picoseek_training.cli.termination import ended_by_sigterm
 from picoseek_training.progress import Progress
 from picoseek_training.run_log.follower import LogFollower
 from picoseek_training.run_log.position import steps_done
@@ -17,7 +18,7 @@ from picoseek_training.run_log.tensorboard import TensorBoardScalars
 
 @contextmanager
 def shown_run(output: Path, log: str, phases: Sequence[int], tensorboard: bool, primary: bool = True) -> Iterator[None]:
-    """Show what the block's training writes into its log.
+    """Show what the block's training writes into its log; SIGTERM ends it as Ctrl-C does.
 
     Args:
         output: Folder of the run.
@@ -30,6 +31,7 @@ def shown_run(output: Path, log: str, phases: Sequence[int], tensorboard: bool, 
         ValueError: Event files are asked for and cannot be written.
     """
     with ExitStack() as stack:
+        stack.enter_context(ended_by_sigterm())
         if primary:
             scalars = stack.enter_context(TensorBoardScalars(output / "tensorboard", phases)) if tensorboard else None
             stack.enter_context(LogFollower(output / log, _Shown(phases, scalars).show))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from picoseek_training.bounds import Side
 from picoseek_training.configuration import STRICT
 from picoseek_training.recognition.network_config import NetworkConfig
 
@@ -23,8 +24,9 @@ class FileTeacherConfig:
     """ONNX file, or the program of Paddle inference files (`.json`, `.pdmodel`) beside its weights."""
     outputs: dict[str, int] = field(default_factory=lambda: {"logits": 0})
     """Which output is what: numbers from 0 by the names that `layer` uses."""
-    side: int = 224
-    """Side of its square input in pixels; the student's views are resized to it."""
+    side: Side | None = None
+    """Side of its square input in pixels, to which the student's views are resized; None: what the file fixes, else
+    224."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Subtracted from grey levels 0 … 255 of red, green, blue,"""
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)

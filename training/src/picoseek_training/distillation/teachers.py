@@ -16,6 +16,9 @@ from picoseek_training.distillation.config import FileTeacherConfig
 from picoseek_training.distillation.openvino_network import compile_float32
 from picoseek_training.distillation.taps import Taps
 from picoseek_training.networks.recognition import MarginHead, RecModel, RecognitionOutput
+from picoseek_training.paddle_import.program import read_program
+
+_USUAL_SIDE = 224
 
 Answers = dict[str, Tensor]
 """What a network says of N pictures, [N, ...] each, by name."""
@@ -76,13 +79,14 @@ class FileTeacher:
 
         Raises:
             FileNotFoundError: The file, or its weights, are missing.
-            ValueError: It is no such file, or has no such output.
+            ValueError: It is no such file, takes no pictures of this side, or has no such output.
         """
         self._config = config
         if not config.file.is_file():
             raise FileNotFoundError(f"distillation.teacher.file: {config.file} does not exist")
-        self._run = (_onnx if config.file.suffix == ".onnx" else _paddle)(config.file)
-        given = len(self._run(np.zeros((1, 3, config.side, config.side), np.float32)))
+        self._run, fixed = (_onnx if config.file.suffix == ".onnx" else _paddle)(config.file)
+        self._size = _size(config, fixed)
+        given = len(self._run(np.zeros((1, 3, *self._size), np.float32)))
         for name, number in config.outputs.items():
             if not 0 <= number < given:
                 raise ValueError(
@@ -96,9 +100,8 @@ class FileTeacher:
     @paddle.no_grad()
     def __call__(self, images: Tensor, labels: Tensor) -> Answers:
         """Answer for normalised pictures; labels make no difference."""
-        size = [self._config.side, self._config.side]
-        if list(images.shape[2:]) != size:
-            images = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+        if tuple(images.shape[2:]) != self._size:
+            images = F.interpolate(images, size=list(self._size), mode="bilinear", align_corners=False)
         outputs = self._run((images * self._scale + self._shift).numpy())
         return {name: paddle.to_tensor(outputs[number]) for name, number in self._config.outputs.items()}
 
@@ -146,21 +149,44 @@ def read_model_state(path: Path, key: str) -> Mapping[str, Any]:
     return {**content.get("model", {}), **head, **content["averaged"]}
 
 
-def _onnx(file: Path) -> Callable[[Any], list[Any]]:
+_Size = tuple[int, int]
+_Run = Callable[[Any], list[Any]]
+
+
+def _size(config: FileTeacherConfig, fixed: _Size | None) -> _Size:
+    if config.side is None:
+        return fixed or (_USUAL_SIDE, _USUAL_SIDE)
+    wanted = config.side, config.side
+    if fixed not in (None, wanted):
+        raise ValueError(
+            f"distillation.teacher.side: {config.file} takes pictures of {fixed[0]} x {fixed[1]} pixels and no others; "
+            "leave side out"
+        )
+    return wanted
+
+
+def _onnx(file: Path) -> tuple[_Run, _Size | None]:
+    """Return what runs a file, and the height and width that it fixes."""
     try:
         compiled = compile_float32(str(file))
     except RuntimeError as error:
         raise ValueError(f"distillation.teacher.file: {file} is no ONNX file that OpenVINO runs: {error}") from error
     count = len(compiled.outputs)
+    shape = compiled.inputs[0].partial_shape
+    sides = [shape[axis] for axis in (2, 3)] if len(shape) == 4 else []
+    fixed = (
+        (int(sides[0].get_length()), int(sides[1].get_length())) if sides and all(s.is_static for s in sides) else None
+    )
 
     def run(images: Any) -> list[Any]:
         result = compiled(images)
         return [np.array(result[index]) for index in range(count)]
 
-    return run
+    return run, fixed
 
 
-def _paddle(file: Path) -> Callable[[Any], list[Any]]:
+def _paddle(file: Path) -> tuple[_Run, _Size | None]:
+    """Return what runs a program, and the height and width that it fixes."""
     weights = file.with_suffix(".pdiparams")
     if not weights.is_file():
         raise FileNotFoundError(f"distillation.teacher.file: {weights} does not exist; it belongs beside {file}")
@@ -172,4 +198,4 @@ def _paddle(file: Path) -> Callable[[Any], list[Any]]:
             outputs = network(paddle.to_tensor(images))
         return [each.numpy() for each in (outputs if isinstance(outputs, list | tuple) else [outputs])]
 
-    return run
+    return run, read_program(file, weights).picture_size
