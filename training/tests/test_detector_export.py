@@ -122,7 +122,7 @@ def test_the_model_card_and_the_manifest_carry_the_measured_figures(detector, tm
     card.write_text("# Tiny\n\n{measurements}\n")
     recipe = Path(__file__).parents[1] / "recipes" / "detector_default.yaml"
     config = load_config(recipe)
-    config = replace(config, size=SIZE, bundle=replace(config.bundle, model_card=card))
+    config = replace(config, size=SIZE, further_sizes=(), bundle=replace(config.bundle, model_card=card))
     bundle = export_trained(
         config, detector, {"raccoon/test": DetectionMetrics(0.4, 0.71234, 0.6, 0.8)}, "a command", tmp_path / "bundle"
     )
