@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +106,25 @@ def test_a_missing_teacher_and_a_missing_output_are_named(teacher: TeacherConfig
     graph.write_bytes(b"no graph")
     with pytest.raises(ValueError, match=r"graph\.pb"):
         FixedTeacher(TeacherConfig(graph, output="features:0"))
+
+
+TWO_TEACHERS_COME_AND_GO = """
+import gc, signal, sys
+from pathlib import Path
+from picoseek_training.distillation.teacher_features import FixedTeacher, TeacherConfig
+
+config = TeacherConfig(Path(sys.argv[1]), output=0, side=16)
+first, second = FixedTeacher(config), FixedTeacher(config)
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_signals_are_handled_after_teachers_are_gone(teacher: TeacherConfig) -> None:
+    command = [sys.executable, "-c", TWO_TEACHERS_COME_AND_GO, str(teacher.model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

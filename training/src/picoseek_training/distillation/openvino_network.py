@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+
+@cache
+def openvino_core() -> Any:
+    """Return the one core of this process.
+
+    OpenVINO gives the thread that makes a core another stack for signals, and of several cores the last to go leaves
+    the thread with one that was freed: the next signal, such as Ctrl-C, ends the process with a segmentation fault.
+    """
+    # OpenVINO takes seconds to import and is needed only by some runs.
+    import openvino
+
+    return openvino.Core()
 
 
 def compile_float32(model: Any) -> Any:
@@ -16,7 +30,4 @@ def compile_float32(model: Any) -> Any:
     Raises:
         RuntimeError: OpenVINO cannot run it.
     """
-    # OpenVINO takes seconds to import and is needed only by some runs.
-    import openvino
-
-    return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from picoseek_training.configuration import STRICT
 from picoseek_training.data.views import ViewConfig, draw_view, render_view
-from picoseek_training.distillation.openvino_network import compile_float32
+from picoseek_training.distillation.openvino_network import compile_float32, openvino_core
 from picoseek_training.evaluation.retrieval import unit_rows
 
 Pictures = NDArray[np.uint8]
@@ -81,9 +81,7 @@ class FixedTeacher:
 
 
 def _read_onnx(config: TeacherConfig) -> tuple[Any, int]:
-    import openvino
-
-    model = openvino.Core().read_model(config.model)
+    model = openvino_core().read_model(config.model)
     if not isinstance(config.output, int) or config.output >= len(model.outputs):
         raise ValueError(f"{config.model} has {len(model.outputs)} outputs by number, and none {config.output!r}")
     return model, config.output
