@@ -39,6 +39,11 @@ DIMENSION = 3
 EVERYTHING = document_pb2.DocumentMask(vector=True, labels=True, attributes=True, payload=True, provenance=True)
 
 FACTORIES = ["Flat", "HNSW4", "SQ8", "HNSW4,SQ8", "IVF4,Flat"]
+OPTIONS = [
+    EngineOptions(growing_rows=8, graph_rows=20, merge_factor=2, idle_s=0.02),
+    EngineOptions(growing_rows=40, graph_rows=50, merge_factor=2, interim_rows=40, busy_graph_rows=70, idle_s=0.02),
+]
+"""Without and with cells for a graph's rows while they are written."""
 LEAST_RECALL = 0.9
 """Of all approximate searches of a run together."""
 
@@ -63,8 +68,10 @@ class GalleryMachine(RuleBasedStateMachine):
     @initialize(
         metric=st.sampled_from([embedding_pb2.METRIC_L2, embedding_pb2.METRIC_INNER_PRODUCT]),
         factory=st.sampled_from(FACTORIES),
+        options=st.sampled_from(OPTIONS),
     )
-    def make(self, metric: int, factory: str) -> None:
+    def make(self, metric: int, factory: str, options: EngineOptions) -> None:
+        self.options = options
         self.folder = tempfile.TemporaryDirectory()
         self.lives = 0
         self.catalog = self._open()
@@ -83,8 +90,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.sequence = 0
 
     def _open(self) -> Catalog:
-        options = EngineOptions(growing_rows=8, graph_rows=20, merge_factor=2)
-        return Catalog(self._root, options, self.workers)
+        return Catalog(self._root, self.options, self.workers)
 
     @property
     def _root(self) -> Path:

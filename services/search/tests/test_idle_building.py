@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -127,17 +127,84 @@ def test_parts_become_one_when_nothing_is_written(gallery: Collection, document_
     assert kinds(gallery) == ["HNSW8:100"]
     assert not gallery.describe().index_pending
     assert all_are_found(gallery, range(100))
-    # A few rows more are not worth building a hundred anew.
-    write(gallery, document_of, range(100, 103))
+    # One row more is not worth copying a hundred.
+    write(gallery, document_of, range(100, 101))
     clock.advance(20)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)
-    assert kinds(gallery) == ["HNSW8:100", "growing:3"]
+    assert kinds(gallery) == ["HNSW8:100", "growing:1"]
     assert not gallery.describe().index_pending
-    write(gallery, document_of, range(103, 108))
+    write(gallery, document_of, range(101, 108))
     clock.advance(20)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)
     assert kinds(gallery) == ["HNSW8:108"]
     assert all_are_found(gallery, range(108))
+
+
+IN_HASTE = replace(OPTIONS, growing_rows=64, graph_rows=100, merge_factor=4, interim_rows=48, busy_graph_rows=512)
+
+
+def test_rows_of_a_graph_are_cells_until_there_is_time(
+    open_catalog: Callable[..., Catalog],
+    collection_of: Callable[..., collection_pb2.Collection],
+    document_of: Make,
+    clock: Clock,
+) -> None:
+    catalog = open_catalog(IN_HASTE)
+    gallery, _ = catalog.create(collection_of(index={"factory": "HNSW8"}), if_not_exists=False)
+    write(gallery, document_of, range(64))
+    assert kinds(gallery) == ["IVF1,Flat:64"]
+    write(gallery, document_of, range(64, 264))
+    assert kinds(gallery) == ["IVF6,Flat:256", "growing:8"]
+    assert gallery.describe().index_pending
+    catalog.close()
+    gallery = open_catalog(IN_HASTE).get("gallery")
+    assert kinds(gallery) == ["IVF6,Flat:256", "growing:8"]
+    assert all_are_found(gallery, range(264))
+    clock.advance(10)
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert kinds(gallery) == ["HNSW8:256", "growing:8"]
+    clock.advance(10)
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert kinds(gallery) == ["HNSW8:264"]
+    assert not gallery.describe().index_pending
+    assert all_are_found(gallery, range(264))
+
+
+def test_a_graph_grows_by_a_copy_that_leaves_dead_rows_out_of_answers(
+    open_catalog: Callable[..., Catalog],
+    collection_of: Callable[..., collection_pb2.Collection],
+    document_of: Make,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalog = open_catalog(OPTIONS)
+    gallery, _ = catalog.create(collection_of(index={"factory": "HNSW8"}), if_not_exists=False)
+    write(gallery, document_of, range(100))
+    clock.advance(10)
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    # Two rows are written anew and two are gone, so that four of the graph are dead.
+    write(gallery, document_of, range(1, 3))
+    gallery.submit(gallery.prepare_delete(["d50", "d51"], "gone")).result(WITHIN_S)
+    with monkeypatch.context() as context:
+        context.setattr(SealedSegment, "build", lambda *_: pytest.fail("built anew"))
+        clock.advance(10)
+        assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert [(segment.rows, segment.live_rows) for segment in gallery.describe().segments] == [(102, 98)]
+    left = [number for number in range(100) if number not in (50, 51)]
+    for _ in range(2):
+        query = Query(gallery.specification.metric.prepare(vector_of(0)[np.newaxis]), 200, False, 64)
+        found = gallery.search(query, "", None).found.ids
+        assert sorted(found) == sorted(f"d{number}" for number in left)
+        catalog.close()
+        catalog = open_catalog(OPTIONS)
+        gallery = catalog.get("gallery")
+        assert kinds(gallery) == ["HNSW8:102"]
+    # An eighth of dead rows is too much to be copied.
+    gallery.submit(gallery.prepare_delete([f"d{number}" for number in range(60, 75)], "more")).result(WITHIN_S)
+    write(gallery, document_of, range(100, 106))
+    clock.advance(10)
+    assert gallery.shard.compactor.wait_idle(WITHIN_S)
+    assert kinds(gallery) == ["HNSW8:89"]
 
 
 def test_what_was_made_one_comes_back_from_its_file(
@@ -169,18 +236,16 @@ class Building:
 def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[Building]:
     state = Building()
 
-    class Slow(SealedSegment):
-        @classmethod
-        def build(
-            cls, vectors: Any, kind: Any, metric: Any, check: Callable[[int], None] = lambda _: None
-        ) -> SealedSegment:
-            if len(vectors) > 50:
-                state.begun.set()
-                assert state.go_on.wait(WITHIN_S)
-            check(0)
-            return SealedSegment.build(vectors, kind, metric, check)
+    build = SealedSegment.build
 
-    monkeypatch.setattr(part_builder, "SealedSegment", Slow)
+    def slow(vectors: Any, kind: Any, metric: Any, check: Callable[[int], None]) -> SealedSegment:
+        if len(vectors) > 50:
+            state.begun.set()
+            assert state.go_on.wait(WITHIN_S)
+        check(0)
+        return build(vectors, kind, metric, check)
+
+    monkeypatch.setattr(SealedSegment, "build", staticmethod(slow))
     yield state
     state.go_on.set()
 

@@ -11,7 +11,6 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from picoseek_chassis.errors import ServiceError
 from picoseek_protos.v1 import collection_pb2, document_pb2, operation_pb2, search_pb2
-from picoseek_search.collection import part_builder
 from picoseek_search.collection.catalog import Catalog
 from picoseek_search.collection.collection import Collection
 from picoseek_search.collection.options import EngineOptions
@@ -225,17 +224,15 @@ class Gate:
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     state = Gate()
 
-    class Held(SealedSegment):
-        @classmethod
-        def build(
-            cls, vectors: Any, kind: IndexKind, metric: Metric, check: Callable[[int], None] = lambda _: None
-        ) -> SealedSegment:
-            if kind.structure is state.structure and not kind.is_exact:
-                state.begun.set()
-                assert state.go_on.wait(WITHIN_S)
-            return SealedSegment.build(vectors, kind, metric, check)
+    build = SealedSegment.build
 
-    monkeypatch.setattr(part_builder, "SealedSegment", Held)
+    def held(vectors: Any, kind: IndexKind, metric: Metric, check: Callable[[int], None]) -> SealedSegment:
+        if kind.structure is state.structure and not kind.is_exact:
+            state.begun.set()
+            assert state.go_on.wait(WITHIN_S)
+        return build(vectors, kind, metric, check)
+
+    monkeypatch.setattr(SealedSegment, "build", staticmethod(held))
     yield state
     state.go_on.set()
 

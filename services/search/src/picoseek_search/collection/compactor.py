@@ -11,7 +11,7 @@ from itertools import groupby
 from picoseek_search.allocator import return_freed_memory_now
 from picoseek_search.collection.idle_alarm import IdleAlarm
 from picoseek_search.collection.index_cache import IndexCache
-from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge
+from picoseek_search.collection.merge_plan import MergePlan, PartSize, plan_consolidation, plan_merge, plan_settling
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.part import Part, View
 from picoseek_search.collection.part_builder import PartBuilder
@@ -32,8 +32,9 @@ class _StoppedError(Exception):
 class Compactor:
     """Builds one part at a time, in the node's thread for building.
 
-    What the merge plan asks for is built at once. When nothing was written for a while, parts are made one as far as
-    that pays; this gives way as soon as anything else is to be built.
+    What the merge plan asks for is built at once, in haste. When nothing was written for a while, what was built in
+    haste is built as the collection wants it; after that, parts are made one as far as that pays, which gives way as
+    soon as anything else is to be built.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Compactor:
     @property
     def is_pending(self) -> bool:
         """Whether something is being built or will be, without another write."""
-        plans = (plan_merge, plan_consolidation) if self._options.idle_s else (plan_merge,)
+        plans = (plan_merge, plan_settling, plan_consolidation) if self._options.idle_s else (plan_merge,)
         with self._idle:
             is_due = not self._failed and any(self._planned(plan) is not None for plan in plans)
             return self._job is not None or is_due
@@ -97,14 +98,19 @@ class Compactor:
             self._idle.wait_for(lambda: self._job is None)
 
     def _submit(self) -> bool:
-        wanted = not self._closed and self._planned(plan_merge) is not None
+        return self._submit_due(plan_merge)
+
+    def _submit_due(self, plan: Plan) -> bool:
+        wanted = not self._closed and self._planned(plan) is not None
         if wanted:
-            self._job = self._workers.build.submit(lambda: self._run(plan_merge, self._check))
+            self._job = self._workers.build.submit(lambda: self._run(plan, self._check))
         return wanted
 
     def _consolidate(self) -> None:
         with self._idle:
-            if self._job is None and not self._closed and self._planned(plan_consolidation) is not None:
+            if self._job is not None or self._submit_due(plan_settling):
+                return
+            if not self._closed and self._planned(plan_consolidation) is not None:
                 self._job = self._workers.build.submit_idle(lambda: self._run(plan_consolidation, self._check_idle))
 
     def _run(self, plan: Plan, check: Callable[[Sequence[View]], None]) -> None:
@@ -112,7 +118,7 @@ class Compactor:
         try:
             views = self._planned(plan)
             if views is not None:
-                self._rebuild(views, check)
+                self._rebuild(views, check, is_busy=plan is plan_merge)
                 views = None
                 return_freed_memory_now()
         except _StoppedError:
@@ -134,14 +140,14 @@ class Compactor:
         held = self._held
         for is_held, run in groupby(self._index.snapshot.views, lambda view: view.part in held):
             views = tuple(run)
-            sizes = [PartSize(view.live.length, view.live.count, view.is_growing) for view in views]
-            planned = None if is_held else plan(sizes, self._options)
+            sizes: list[PartSize] = [] if is_held else [self._builder.size_of(view) for view in views]
+            planned = plan(sizes, self._options)
             if planned is not None:
                 return views[planned.first : planned.first + planned.count]
         return None
 
-    def _rebuild(self, views: Sequence[View], check: Callable[[Sequence[View]], None]) -> None:
-        part = self._builder.build(views, lambda _: check(views))
+    def _rebuild(self, views: Sequence[View], check: Callable[[Sequence[View]], None], *, is_busy: bool) -> None:
+        part = self._builder.build(views, lambda _: check(views), is_busy=is_busy)
         if not self._index.replace(views, part):
             if part is not None:
                 self._cache.remove(part)

@@ -106,7 +106,7 @@ class IndexCache:
             except IndexFileError as error:
                 _LOG.warning("an index is built anew: %s", error)
                 continue
-            if not kind.may_have_built(segment.index_kind):
+            if not kind.may_hold(segment.index_kind):
                 _LOG.warning("%s is %s and built anew as %s", stem, segment.index_kind.factory, kind.factory)
                 continue
             places, matches = _match(keys, directory)
@@ -117,7 +117,7 @@ class IndexCache:
                 covered[places[matches]] = True
                 found.append(_cached(int(stem.name), segment, keys, places, matches, directory))
         self._remove_all_but({self._stem(cached.part.number).name for cached in found})
-        return sorted(found, key=lambda cached: int(cached.part.rows.min()))
+        return sorted(found, key=lambda cached: int(cached.part.rows[cached.live.mask()].min()))
 
     def _remove_all_but(self, names: set[str]) -> None:
         self._directory.mkdir(exist_ok=True)

@@ -5,8 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from picoseek_search.collection.options import EngineOptions
+
+
+class Stage(Enum):
+    """How far a part has come."""
+
+    GROWING = "growing"
+    """It still takes rows."""
+    FULL = "full"
+    """It takes no more rows, and something faster to search can be built of it at once."""
+    INTERIM = "interim"
+    """It is not what its collection wants, which takes longer to build."""
+    FINAL = "final"
+    """It is as good as it gets."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +31,15 @@ class PartSize:
     """Rows in it."""
     live: int
     """Rows that are live."""
-    is_growing: bool
-    """It still takes rows and is left alone."""
+    stage: Stage
+    """How far it has come."""
+    is_extensible: bool = False
+    """Other rows can be added to a copy of it."""
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether it still takes rows."""
+        return self.stage is Stage.GROWING
 
 
 @dataclass(frozen=True)
@@ -34,13 +55,17 @@ class MergePlan:
 def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan | None:
     """Return what to build next, or None if the parts are good as they are.
 
-    A part with too many dead rows comes first. Otherwise the tier of a part is the number of times that it was merged,
-    by its size, and a run of at least `merge_factor` neighbours is merged when none of them is of a higher tier than
-    the last one: merging small ones into a large one again and again would cost a rebuild of the large one each time.
-    The whole run is merged, so that the more work has piled up, the fewer times a row is built anew.
+    A part with too many dead rows comes first, then a chunk that has become full. Otherwise the tier of a part is the
+    number of times that it was merged, by its size, and a run of at least `merge_factor` neighbours is merged when none
+    of them is of a higher tier than the last one: merging small ones into a large one again and again would cost a
+    rebuild of the large one each time. The whole run is merged, so that the more work has piled up, the fewer times a
+    row is built anew.
     """
     for place, part in enumerate(parts):
         if not part.is_growing and part.live < options.min_live_share * part.rows:
+            return MergePlan(place, 1)
+    for place, part in enumerate(parts):
+        if part.stage is Stage.FULL:
             return MergePlan(place, 1)
     settled = len(parts) - (1 if parts and parts[-1].is_growing else 0)
     tiers = [_tier(part.live, options) for part in parts[:settled]]
@@ -56,11 +81,24 @@ def plan_merge(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan |
     return None
 
 
+def plan_settling(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan | None:
+    """Return what to build once there is time, of parts that are not final and take no rows; None: there are none.
+
+    It is part of plan_consolidation(), but goes on when rows are written meanwhile.
+    """
+    settled = [part for part in parts if not part.is_growing]
+    plan = plan_consolidation(settled, options)
+    if plan is None or all(part.stage is Stage.FINAL for part in settled[plan.first : plan.first + plan.count]):
+        return None
+    return plan
+
+
 def plan_consolidation(parts: Sequence[PartSize], options: EngineOptions) -> MergePlan | None:
     """Return what to build when nothing else is to be done, or None if searches would gain too little by it.
 
     A search looks into every part, so neighbours become one, the growing part included, up to `max_segment_rows`. Where
-    one of them is so large that building its rows anew is not worth the others' (`consolidation_share`), it stays.
+    one of them is so large that building its rows anew, or copying them, is not worth the others'
+    (`consolidation_share`, `extension_share`), it stays.
     """
     end = len(parts)
     while end > 0:
@@ -78,13 +116,19 @@ def plan_consolidation(parts: Sequence[PartSize], options: EngineOptions) -> Mer
 def _worthwhile(parts: Sequence[PartSize], first: int, end: int, options: EngineOptions) -> MergePlan | None:
     if end - first < 2:
         alone = parts[first:end]
-        pays = bool(alone) and alone[0].is_growing and alone[0].live >= options.graph_rows
+        pays = bool(alone) and alone[0].stage is not Stage.FINAL and alone[0].live >= options.graph_rows
         return MergePlan(first, 1) if pays else None
     largest = max(range(first, end), key=lambda place: parts[place].live)
     others = sum(part.live for part in parts[first:end]) - parts[largest].live
-    if others >= options.consolidation_share * parts[largest].live:
+    extends = largest == first and parts[first].is_extensible
+    share = options.extension_share if extends else options.consolidation_share
+    if others >= share * parts[largest].live:
         return MergePlan(first, end - first)
-    return _worthwhile(parts, largest + 1, end, options) or _worthwhile(parts, first, largest, options)
+    for some in ((largest + 1, end), (largest, largest + 1), (first, largest)):
+        plan = _worthwhile(parts, *some, options)
+        if plan is not None:
+            return plan
+    return None
 
 
 def _tier(live: int, options: EngineOptions) -> int:

@@ -25,6 +25,10 @@ class EngineOptions:
     """Rows of a growing chunk. All of them are compared in every search; 4,096 x 512 cost about one graph search."""
     graph_rows: int = 8192
     """Indexes of fewer rows are built Flat: comparing all of them costs about one graph search and misses nothing."""
+    interim_rows: int = 2048
+    """While rows are written, at least so many that will be a graph are put into cells, which are built faster."""
+    busy_graph_rows: int = 32768
+    """Of so many rows the graph is built even while rows are written."""
     merge_factor: int = 4
     """Neighbouring segments of about one size merged at once; a row is built anew log(rows) to this base times."""
     max_segment_rows: int = 1_000_000
@@ -35,6 +39,8 @@ class EngineOptions:
     """Seconds without a write after which a shard's indexes are made one; 0: never."""
     consolidation_share: float = 1 / 16
     """When idle, an index is built anew only together with at least so many rows, as a share of its own."""
+    extension_share: float = 1 / 64
+    """The same for a graph that is copied and gets the other rows added: its file is written anew."""
     max_group_bytes: int = 32 << 20
     """Waiting writes that are put into one transaction, in bytes."""
     keep_requests: int = 100_000

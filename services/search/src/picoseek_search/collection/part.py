@@ -14,6 +14,9 @@ from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.segment import Segment
 from picoseek_search.storage.documents import Names, RowNumbers, StoredRow, VectorChecksums
 
+NO_NUMBER = -1
+"""Stands where the number of a row would: nobody asks for the row any more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -24,7 +27,7 @@ class Part:
     segment: Segment
     """The vectors."""
     rows: RowNumbers
-    """Numbers of the versions; behind the published rows anything."""
+    """Numbers of the versions, or NO_NUMBER; behind the published rows anything."""
     vector_checksums: VectorChecksums
     """CRC-32C of the vectors as they were written."""
     ids: Names

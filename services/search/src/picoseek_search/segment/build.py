@@ -30,15 +30,35 @@ def build_index(vectors: Vectors, kind: IndexKind, dimension: int, metric: Metri
     check(0)
     if not kind.is_binary:
         index.train(vectors)
-    for start in range(0, len(vectors), _ROWS_BETWEEN_CHECKS):
-        check(start)
-        index.add(vectors[start : start + _ROWS_BETWEEN_CHECKS])
+    _add(index, vectors, check)
     if kind.structure is Structure.CELLS:
         # Cells grow in leaps while they are filled; a copy has no more room than it needs.
         index = faiss.clone_index(index)
         if not kind.is_compressed:
             index.make_direct_map(True)
     return index
+
+
+def extend_graph(index: Any, vectors: Vectors, kind: IndexKind, check: Callable[[int], None]) -> Any:
+    """Return a copy of a graph with more rows behind its own. Releases the GIL; may take minutes.
+
+    Args:
+        index: the graph; it stays as it is and may be searched meanwhile.
+        vectors: prepared rows to add, shape (rows, columns).
+        kind: what it was built as.
+        check: called now and then with the rows that were added; an exception that it raises ends the building.
+    """
+    check(0)
+    extended = faiss.clone_binary_index(index) if kind.is_binary else faiss.clone_index(index)
+    extended.hnsw.efConstruction = kind.ef_construction
+    _add(extended, vectors, check)
+    return extended
+
+
+def _add(index: Any, vectors: Vectors, check: Callable[[int], None]) -> None:
+    for start in range(0, len(vectors), _ROWS_BETWEEN_CHECKS):
+        check(start)
+        index.add(vectors[start : start + _ROWS_BETWEEN_CHECKS])
 
 
 def _empty(kind: IndexKind, dimension: int, metric: Metric) -> Any:

@@ -10,11 +10,12 @@ import numpy as np
 
 from picoseek_search.segment.arrays import Offsets, Vectors
 from picoseek_search.segment.bitmap import Bitmap
-from picoseek_search.segment.build import build_index
+from picoseek_search.segment.build import build_index, extend_graph
 from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.full_vectors import FullVectors
 from picoseek_search.segment.gpu import Gpu, GpuCopy
 from picoseek_search.segment.hits import NO_ROW, Hits
+from picoseek_search.segment.huge_pages import use_huge_pages
 from picoseek_search.segment.index_kind import IndexKind, Structure
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.rows import rows_of, storage_of
@@ -47,6 +48,7 @@ class SealedSegment:
         self._full = full
         self._copy: GpuCopy | None = None
         self._rows = rows_of(index, kind, metric, full)
+        use_huge_pages(index, kind)
 
     @classmethod
     def build(
@@ -70,6 +72,16 @@ class SealedSegment:
             raise TypeError("a compressed index needs its full vectors in a file")
         dimension = rows.shape[1] * (8 if metric.is_binary else 1)
         return cls(build_index(rows, kind, dimension, metric, check), kind, metric, full)
+
+    def extended(self, vectors: Vectors, check: Callable[[int], None] = lambda _: None) -> SealedSegment:
+        """Return a segment with more rows behind those of this one, a graph of full vectors. Releases the GIL.
+
+        Args:
+            vectors: prepared rows.
+            check: called now and then with the rows that were added; an exception that it raises ends the building.
+        """
+        kind = self._index_kind
+        return SealedSegment(extend_graph(self._index, vectors, kind, check), kind, self._metric)
 
     def copy_to(self, gpu: Gpu) -> None:
         """Search on a GPU from now on, where that is possible; what is here stays, for all other searches."""
@@ -200,7 +212,7 @@ class SealedSegment:
 
     def _cells(self, options: SearchOptions, selected: Bitmap) -> int:
         kind = self._index_kind
-        return min(round(kind.visited_cells(options.nprobe) * self._widening(selected)), kind.cells)
+        return min(round(kind.visited_cells(options.nprobe, options.ef) * self._widening(selected)), kind.cells)
 
     def _widening(self, selected: Bitmap) -> float:
         return max(1.0, WIDEN_BELOW_SHARE * self.length / selected.count)

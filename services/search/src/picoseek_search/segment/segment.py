@@ -21,7 +21,7 @@ class SearchOptions:
     ef: int = 64
     """HNSW: length of the candidate list."""
     nprobe: int = 0
-    """IVF: cells that are visited; 0: chosen by the number of cells."""
+    """IVF: cells that are visited; 0: chosen by the number of cells and by `ef`."""
     rerank: int = 0
     """SQ8 and PQ: candidates a hit that are compared in full; 0: chosen by the kind of code."""
 
