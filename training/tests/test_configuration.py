@@ -24,6 +24,10 @@ class Inner:
 
     rate: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.rate == 13:
+            raise ValueError("13 brings bad luck")
+
 
 @dataclasses.dataclass(frozen=True)
 class Outer:
@@ -32,6 +36,7 @@ class Outer:
     folder: Path
     inner: Inner = dataclasses.field(default_factory=Inner)
     parts: tuple[Inner, ...] = ()
+    more: Inner | None = None
 
 
 def _read(folder: Path, text: str) -> Outer:
@@ -48,10 +53,15 @@ def test_a_file_becomes_the_dataclass_with_its_defaults(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("inner: {}", r"run\.yaml: folder: .*required"),
-        ("folder: a\nfolders: b", r"run\.yaml: folders: "),
-        ("folder: a\ninner: {ratte: 2}", r"run\.yaml: inner\.ratte: "),
+        ("folder: a\nfolders: b", r"run\.yaml: folders: there is no such key; did you mean folder\?$"),
+        ("folder: a\ninner: {ratte: 2}", r"run\.yaml: inner\.ratte: there is no such key; did you mean rate\?$"),
+        ("folder: a\nparts: [{rates: 2}]", r"run\.yaml: parts\.0\.rates: there is no such key; did you mean rate\?$"),
+        ("folder: a\nmore: {rats: 2}", r"run\.yaml: more\.rats: there is no such key; did you mean rate\?$"),
+        ("folder: a\ninner: {colour: 2}", r"run\.yaml: inner\.colour: there is no such key$"),
+        ("folder: a\ninner: {rate: 13}", r"run\.yaml: inner: 13 brings bad luck$"),
+        ("folder: a\ninner: 3", r"run\.yaml: inner: keys with values belong here$"),
         ("folder: a\nparts: [{}, {rate: fast}]", r"run\.yaml: parts\.1\.rate: .*number"),
-        ("", r"run\.yaml: the document: "),
+        ("", r"run\.yaml: keys with values belong here$"),
         ("folder: [a", r"run\.yaml is no YAML: "),
     ],
 )

@@ -191,7 +191,10 @@ def test_a_detector_is_trained_measured_and_exported(tmp_path: Path, monkeypatch
     measured = json.loads(_run("eval", "detector", "--config", recipe, "--json").stdout)
     assert set(measured["test"]) == {"ap", "ap50", "ar", "best_box_iou50"}
     (tmp_path / "run").rename(tmp_path / "moved")
-    changes = ("--set", f"output={tmp_path / 'moved'}", "--set", "steps=10")
+    moved = ("--set", f"output={tmp_path / 'moved'}")
+    refused = _run("export", "detector", "--config", recipe, *moved, "--out", tmp_path / "bundle")
+    assert refused.exit_code == 1 and "steps was 10 and is 100" in refused.stderr
+    changes = (*moved, "--set", "steps=10")
     exported = _run("export", "detector", "--config", recipe, *changes, "--out", tmp_path / "bundle")
     assert exported.exit_code == 0, exported.stderr
     said = f"picoseek-train detector --config {recipe} --set steps=10"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -72,8 +74,31 @@ def _checked(
     except ValidationError as error:
         first = error.errors()[0]
         parts = tuple(str(part) for part in first["loc"])
-        key = ".".join(parts) or "the document"
-        raise ValueError(f"{_place(path, parts, changes)}: {key}: {first['msg']}") from error
+        said = [_place(path, parts, changes), *([".".join(parts)] if parts else [])]
+        # What our own checks raise comes with pydantic's name for it.
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "dataclass_type":
+            message = "keys with values belong here"
+        elif first["type"] == "unexpected_keyword_argument":
+            message = f"there is no such key{_suggestion(kind, parts)}"
+        raise ValueError(": ".join([*said, message])) from error
+
+
+def _suggestion(kind: Any, parts: tuple[str, ...]) -> str:
+    close = get_close_matches(parts[-1], sorted(_keys(kind, parts[:-1])), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _keys(kind: Any, parts: tuple[str, ...]) -> set[str]:
+    """Keys that a configuration has where `parts` lead; of all alternatives where there are several."""
+    if not is_dataclass(kind):
+        # The types in `A | None`, `tuple[A, ...]` or `dict[str, A]`; names of alternatives and numbers lead into them.
+        inner = [each for each in get_args(kind) if each is not Ellipsis]
+        return {key for each in inner for rest in (parts, parts[1:]) for key in _keys(each, rest)}
+    hints = get_type_hints(kind)
+    if not parts:
+        return set(hints)
+    return _keys(hints[parts[0]], parts[1:]) if parts[0] in hints else set()
 
 
 def _read_yaml(path: Path) -> object:

@@ -78,7 +78,7 @@ def _of_embedder(teacher: str) -> _Choice:
 
 def _of_detector(teacher: str) -> _Choice:
     chosen = {"kind": "average"} if teacher == "average" else {"kind": "network", "weights": teacher}
-    if teacher == "peer" or Path(teacher).suffix in (".onnx", ".json", ".pdmodel"):
+    if teacher == "peer" or Path(teacher).is_dir() or Path(teacher).suffix in (".onnx", ".json", ".pdmodel"):
         raise click.BadParameter(
             "a detector learns from a checkpoint, `.pdparams` or `average`", param_hint="--teacher"
         )

@@ -65,13 +65,22 @@ def detector(
 
     from picoseek_training.configuration import read_configuration
     from picoseek_training.detector.config import DetectorTrainingConfig
-    from picoseek_training.detector.export import detector_deployable, export_trained, input_spec
+    from picoseek_training.detector.export import (
+        EXPORT_MAY_CHANGE,
+        detector_deployable,
+        export_trained,
+        input_spec,
+    )
     from picoseek_training.detector.measurement import measure, trained_detector
     from picoseek_training.export.formats import Format, write_format
     from picoseek_training.export.stored_weights import Precision
+    from picoseek_training.run.folder import RunFolder
 
     cv2.setNumThreads(1)
     config = read_configuration(DetectorTrainingConfig, config_path, overrides)
+    if checkpoint is None:
+        # The bundle names the command that trained it, which must not say what was not trained.
+        RunFolder(config.output, writes=False).check(config, may_change=EXPORT_MAY_CHANGE, may_grow=("*",))
     network = trained_detector(config, checkpoint)
     if Format(target) is not Format.BUNDLE:
         deployable = detector_deployable(network, input_spec(config.size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from picoseek_training.data.json_file import list_of, read_json_object, value_of
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,30 @@ def read_coco(annotations: Path, images: Path) -> list[AnnotatedPicture]:
 
     Raises:
         FileNotFoundError: The annotation file is missing.
-        ValueError: An annotation names a picture that the file does not list, or its box is not of finite numbers.
+        ValueError: It is no COCO file, an annotation names a picture that it does not list, or a box is not of finite
+            numbers.
     """
-    document = json.loads(annotations.read_text(encoding="utf-8"))
-    boxes: dict[int, list[list[float]]] = {entry["id"]: [] for entry in document["images"]}
-    ignored: dict[int, list[list[float]]] = {entry["id"]: [] for entry in document["images"]}
-    for number, annotation in enumerate(document["annotations"]):
+    document = read_json_object(annotations)
+    entries = list_of(document, "images", annotations)
+    places = [f"{annotations}: image {value_of(entry, 'id', f'{annotations}: an image')}" for entry in entries]
+    boxes: dict[int, list[list[float]]] = {entry["id"]: [] for entry in entries}
+    ignored: dict[int, list[list[float]]] = {entry["id"]: [] for entry in entries}
+    for number, annotation in enumerate(list_of(document, "annotations", annotations)):
         where = f"{annotations}: annotation {annotation.get('id', f'number {number}')}"
-        if annotation["image_id"] not in boxes:
-            raise ValueError(f"{where} has no picture {annotation['image_id']}")
+        identity = value_of(annotation, "image_id", where)
+        if identity not in boxes:
+            raise ValueError(f"{where} has no picture {identity}")
         kind = ignored if annotation.get("iscrowd", 0) else boxes
-        kind[annotation["image_id"]].append(_corners(annotation["bbox"], where))
+        kind[identity].append(_corners(value_of(annotation, "bbox", where), where))
     return [
         AnnotatedPicture(
-            images / entry["file_name"],
+            images / value_of(entry, "file_name", where),
             np.asarray(boxes[entry["id"]], np.float32).reshape(-1, 4),
             np.asarray(ignored[entry["id"]], np.float32).reshape(-1, 4),
-            entry["width"],
-            entry["height"],
+            value_of(entry, "width", where),
+            value_of(entry, "height", where),
         )
-        for entry in document["images"]
+        for entry, where in zip(entries, places, strict=True)
     ]
 
 

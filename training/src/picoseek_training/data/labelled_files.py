@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from picoseek_training.data.example import Example
@@ -38,19 +39,29 @@ def read_labelled_files(source: Path) -> list[Example]:
     return [Example(path, _DOMAIN, label) for path, label in sorted(labels.items())]
 
 
+def unread_files(root: Path) -> list[Path]:
+    """Return what read_labelled_files() passes over in the classes of a folder, sorted; hidden files left out."""
+    return sorted(path for path in _files(root) if path.parent != root and not _is_picture(path))
+
+
 def _read_folder(root: Path) -> dict[Path, str]:
     labels: dict[Path, str] = {}
+    for path in filter(_is_picture, _files(root)):
+        parts = path.relative_to(root).parts
+        if len(parts) == 1:
+            raise LabelsError(f"{path} is in no class; put it into the folder of its class, or move it away")
+        labels[path] = parts[0]
+    return labels
+
+
+def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(folder, name)
-            if name.startswith(".") or path.suffix.lower() not in PICTURE_ENDINGS:
-                continue
-            parts = path.relative_to(root).parts
-            if len(parts) == 1:
-                raise LabelsError(f"{path} is in no class; put it into the folder of its class, or move it away")
-            labels[path] = parts[0]
-    return labels
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_ENDINGS
 
 
 def _read_csv(file: Path) -> dict[Path, str]:

@@ -109,7 +109,7 @@ class DetectorDistillationConfig:
     __pydantic_config__ = STRICT
 
     teacher: Annotated[NetworkDetectorTeacherConfig | AverageDetectorTeacherConfig, Field(discriminator="kind")]
-    compare: tuple[DetectorComparisonConfig, ...]
+    compare: Annotated[tuple[DetectorComparisonConfig, ...], Field(min_length=1)]
     labels: Weight = 1.0
     """Factor on the loss of the boxes."""
 

@@ -21,6 +21,8 @@ from picoseek_training.networks.picodet.config import PicoDetConfig
 from picoseek_training.networks.picodet.detector import PicoDet
 
 MODEL_CARD = "MODEL_CARD.md"
+EXPORT_MAY_CHANGE = ("size", "further_sizes*", "compile_depthwise")
+"""Keys of a recipe that may be others when its detector is exported than when it was trained."""
 _NECKS = {"lc_pan": "LC-PAN", "csp_pan": "CSP-PAN"}
 _HEADS = {"v2": "PicoHeadV2", "legacy": "PicoHead"}
 

@@ -102,7 +102,7 @@ class DetectorTraining:
             seen += len(batch.image) * self.processes.count
             self.step += 1
             last = self.step == self.steps
-            if self.step % 10 == 0:
+            if last or self.step % 10 == 0:
                 self._folder.log({**entry, "samples_per_second": seen / (time.monotonic() - started)})
             saves = last or self.step % self.config.checkpoint_every == 0
             evaluates = last or self.step % self.config.evaluate_every == 0

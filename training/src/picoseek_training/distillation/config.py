@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from picoseek_training.bounds import Side
+from picoseek_training.bounds import Positive, Side, Weight, Whole
 from picoseek_training.configuration import STRICT
 from picoseek_training.recognition.network_config import NetworkConfig
 
@@ -22,14 +22,14 @@ class FileTeacherConfig:
     kind: Literal["file"]
     file: Path
     """ONNX file, or the program of Paddle inference files (`.json`, `.pdmodel`) beside its weights."""
-    outputs: dict[str, int] = field(default_factory=lambda: {"logits": 0})
+    outputs: dict[str, Whole] = field(default_factory=lambda: {"logits": 0})
     """Which output is what: numbers from 0 by the names that `layer` uses."""
     side: Side | None = None
     """Side of its square input in pixels, to which the student's views are resized; None: what the file fixes, else
     224."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Subtracted from grey levels 0 … 255 of red, green, blue,"""
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    std: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
     """and divided by afterwards."""
 
 
@@ -85,14 +85,14 @@ class ComparisonConfig:
     kind: Literal["dml", "kl", "dkd", "cross_entropy", "l1", "l2", "smooth_l1", "cosine", "structure"]
     """`dml`, `kl`, `dkd` and `cross_entropy` compare logits. `cosine` is 1 - cosine, `structure` the squared difference
     of the batch's cosines, whatever the dimensions."""
-    weight: float = 1.0
+    weight: Weight = 1.0
     teacher_layer: str | None = None
     """Name of the teacher's side where it differs."""
-    temperature: float | None = None
+    temperature: Positive | None = None
     """Of `kl` and `dkd`; None is 4 and 1."""
-    alpha: float = 1.0
+    alpha: Weight = 1.0
     """Weight of the target class in `dkd`,"""
-    beta: float = 1.0
+    beta: Weight = 1.0
     """and of the others."""
 
 
@@ -103,7 +103,7 @@ class DistillationConfig:
     __pydantic_config__ = STRICT
 
     teacher: TeacherChoice
-    compare: tuple[ComparisonConfig, ...]
+    compare: Annotated[tuple[ComparisonConfig, ...], Field(min_length=1)]
     """Where sizes differ, a linear map (of maps: a 1x1 convolution) learns to bring the student's to the teacher's."""
-    labels: float = 1.0
+    labels: Weight = 1.0
     """Factor on the recipe's own losses; 0 learns from the teacher alone, as SSLD does."""

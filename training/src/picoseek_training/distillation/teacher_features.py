@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.bounds import Positive, Side
 from picoseek_training.configuration import STRICT
 from picoseek_training.data.views import ViewConfig, draw_view, render_view
 from picoseek_training.distillation.openvino_network import compile_float32, openvino_core
@@ -33,11 +34,11 @@ class TeacherConfig:
     """ONNX file, or a frozen TensorFlow graph (`.pb`)."""
     output: int | str = 1
     """The features [N, D]: index of an ONNX file's output, name of a frozen graph's tensor."""
-    side: int = 224
+    side: Side = 224
     """Side of its square input in pixels."""
     mean: float = 127.0
     """Subtracted from grey levels 0 … 255."""
-    std: float = 128.0
+    std: Positive = 128.0
     """Divided by afterwards."""
 
 

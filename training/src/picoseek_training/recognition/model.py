@@ -46,17 +46,26 @@ class RecEmbedder(nn.Layer):
         return features
 
 
-def build_model(config: NetworkConfig, num_classes: int | None) -> RecModel:
-    """Build a recognition model with fresh weights; without classes it has no head.
+def check_network(config: NetworkConfig) -> None:
+    """Make sure that a model can be built, which takes no time.
 
     Raises:
         ValueError: There is no such network, or it has no such setting; the message names the key.
     """
-    settings = _settings(config)
-    known = [field.name for field in fields(settings.backbone)]
+    known = [field.name for field in fields(_settings(config).backbone)]
     unknown = sorted(set(config.backbone) - set(known))
     if unknown:
         raise ValueError(f"network.backbone.{unknown[0]}: the backbone of {config.name} has {', '.join(known)}")
+
+
+def build_model(config: NetworkConfig, num_classes: int | None) -> RecModel:
+    """Build a recognition model with fresh weights; without classes it has no head.
+
+    Raises:
+        ValueError: See `check_network`.
+    """
+    check_network(config)
+    settings = _settings(config)
     return build_rec_model(
         replace(
             settings,

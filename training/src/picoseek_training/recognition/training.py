@@ -24,7 +24,7 @@ from picoseek_training.optimization.update import Update
 from picoseek_training.parallel.processes import Processes, launched_processes
 from picoseek_training.recognition.batches import Batch, RecognitionBatches
 from picoseek_training.recognition.config import OptimizerConfig, RecognitionTrainingConfig
-from picoseek_training.recognition.model import RecEmbedder, build_model
+from picoseek_training.recognition.model import RecEmbedder, build_model, check_network
 from picoseek_training.recognition.network_config import NetworkConfig
 from picoseek_training.recognition.objective import Objective
 from picoseek_training.run.folder import RunFolder
@@ -49,6 +49,7 @@ class RecognitionTraining:
         self.config = config
         self.processes = launched_processes() if processes is None else processes
         self.step = 0
+        check_network(config.network)
         self._folder = RunFolder(config.output, self.processes.primary)
         self._folder.open(config, may_change=("epochs",))
         self._update = Update(config.precision, self.processes)

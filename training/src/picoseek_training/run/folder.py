@@ -36,25 +36,34 @@ class RunFolder:
         Raises:
             ValueError: The folder holds a run of another recipe; the message names the keys that differ.
         """
+        self.check(recipe, may_change, may_grow)
+        if self._writes:
+            with whole_text_file(self.path / RECIPE) as stream:
+                json.dump(dict(_leaves(plain(recipe), ())), stream, indent=1)
+
+    def check(self, recipe: Any, may_change: tuple[str, ...] = (), may_grow: tuple[str, ...] = ()) -> None:
+        """Make sure that the run in the folder, if there is one, was begun with a recipe; see `open`.
+
+        Raises:
+            ValueError: It is of another recipe; the message names the keys that differ.
+        """
         now = dict(_leaves(plain(recipe), ()))
         file = self.path / RECIPE
-        if (self.path / LAST).exists() and file.exists():
-            began = json.loads(file.read_text(encoding="utf-8"))
-            differing = [
-                f"{key} was {_shown(began, key)} and is {_shown(now, key)}"
-                for key in sorted(began.keys() | now.keys())
-                if began.get(key, _ABSENT) != now.get(key, _ABSENT)
-                and not _any(key, (*MAY_CHANGE, *may_change))
-                and not (key not in began and _any(key, may_grow))
-            ]
-            if differing:
-                raise ValueError(
-                    f"{self.path} holds a run of another recipe: {'; '.join(differing)}; "
-                    "take these back, or name another `output`"
-                )
-        if self._writes:
-            with whole_text_file(file) as stream:
-                json.dump(now, stream, indent=1)
+        if not (self.path / LAST).exists() or not file.exists():
+            return
+        began = json.loads(file.read_text(encoding="utf-8"))
+        differing = [
+            f"{key} was {_shown(began, key)} and is {_shown(now, key)}"
+            for key in sorted(began.keys() | now.keys())
+            if began.get(key, _ABSENT) != now.get(key, _ABSENT)
+            and not _any(key, (*MAY_CHANGE, *may_change))
+            and not (key not in began and _any(key, may_grow))
+        ]
+        if differing:
+            raise ValueError(
+                f"{self.path} holds a run of another recipe: {'; '.join(differing)}; "
+                "take these back, or name another `output`"
+            )
 
     def log(self, entry: dict[str, Any]) -> None:
         """Add an entry to the log."""

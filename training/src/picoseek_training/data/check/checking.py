@@ -47,7 +47,7 @@ def check_data(config: CheckConfig, progress: Callable[[int, int], None]) -> Che
     if not names or len(set(names)) != len(names):
         raise ValueError(f"splits: {names} must be at least one, each with a name of its own")
     splits = tuple(read_split(each.name, each.source, each.images) for each in config.splits)
-    findings = [finding for split in splits for finding in _classes(split)]
+    findings = [finding for split in splits for finding in (*split.findings, *_classes(split))]
     seen: list[_Seen] = []
     total, done = sum(len(split.pictures) for split in splits), 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:

@@ -12,6 +12,7 @@ class Kind(Enum):
     MISSING_FILE = "missing-file"
     BROKEN_PICTURE = "broken-picture"
     SIZE_DIFFERS = "size-differs"
+    LOOSE_ANNOTATION = "loose-annotation"
     BOX_OUTSIDE = "box-outside"
     BOX_DEGENERATE = "box-degenerate"
     EMPTY_SPLIT = "empty-split"
@@ -23,6 +24,7 @@ class Kind(Enum):
     CLASS_OF_ONE = "class-of-one"
     NO_BOX = "no-box"
     TINY_PICTURE = "tiny-picture"
+    UNREAD_FILE = "unread-file"
     DUPLICATE_IN_SPLIT = "duplicate-in-split"
     NEAR_DUPLICATE_BETWEEN_SPLITS = "near-duplicate-between-splits"
     NEAR_DUPLICATE_IN_SPLIT = "near-duplicate-in-split"
@@ -42,6 +44,7 @@ _ERRORS = {
     Kind.MISSING_FILE: "files do not exist; restore them or take them off the list",
     Kind.BROKEN_PICTURE: "pictures cannot be decoded; replace them or take them off the list",
     Kind.SIZE_DIFFERS: "pictures have another size than the annotations say, so that boxes lie wrong; correct it",
+    Kind.LOOSE_ANNOTATION: "annotations belong to a picture or category that is not listed; list it or remove them",
     Kind.BOX_OUTSIDE: "boxes leave their picture; clip them",
     Kind.BOX_DEGENERATE: "boxes have no area or no finite numbers; remove them",
     Kind.EMPTY_SPLIT: "splits have nothing to learn from or to measure on; add to them",
@@ -55,6 +58,7 @@ _WARNINGS = {
     Kind.CLASS_OF_ONE: "classes have a single picture, which teaches no likeness",
     Kind.NO_BOX: "pictures have no box; a detector learns that nothing is there",
     Kind.TINY_PICTURE: "pictures are tiny",
+    Kind.UNREAD_FILE: "files are of no kind that is read from folders; convert them if they are pictures",
     Kind.DUPLICATE_IN_SPLIT: "files are in one split more than once",
     Kind.NEAR_DUPLICATE_BETWEEN_SPLITS: "groups of pictures look alike across splits; figures may flatter",
     Kind.NEAR_DUPLICATE_IN_SPLIT: "groups of pictures look alike in one split",

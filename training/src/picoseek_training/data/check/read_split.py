@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from picoseek_training.data.check.finding import Finding, Kind
 from picoseek_training.data.check.split import Box, ListedPicture, Split
 from picoseek_training.data.example import Example
 from picoseek_training.data.json_file import list_of, read_json_object, value_of
 from picoseek_training.data.label_file import read_label_file
-from picoseek_training.data.labelled_files import read_labelled_files
+from picoseek_training.data.labelled_files import read_labelled_files, unread_files
 
 
 def read_split(name: str, source: Path, images: Path | None = None) -> Split:
@@ -30,16 +31,18 @@ def read_split(name: str, source: Path, images: Path | None = None) -> Split:
         raise FileNotFoundError(f"{source} does not exist; give a COCO file, a label file or a folder a class")
     if source.is_dir():
         empty = [folder.name for folder in sorted(source.iterdir()) if folder.is_dir() and folder.name[0] != "."]
-        return _labelled(name, read_labelled_files(source), empty)
+        unread = [Finding(Kind.UNREAD_FILE, name, str(path)) for path in unread_files(source)]
+        return _labelled(name, read_labelled_files(source), empty, unread)
     if source.suffix.lower() == ".json":
         return _coco(name, source, images)
-    return _labelled(name, read_label_file(source, images), [])
+    return _labelled(name, read_label_file(source, images), [], [])
 
 
-def _labelled(name: str, examples: Sequence[Example], folders: Sequence[str]) -> Split:
+def _labelled(name: str, examples: Sequence[Example], folders: Sequence[str], findings: Sequence[Finding]) -> Split:
     counts = Counter(str(example.label) for example in examples)
     pictures = tuple(ListedPicture(example.path, example.label) for example in examples)
-    return Split(name, "pictures", pictures, {label: counts[label] for label in sorted({*counts, *folders})})
+    classes = {label: counts[label] for label in sorted({*counts, *folders})}
+    return Split(name, "pictures", pictures, classes, tuple(findings))
 
 
 def _coco(name: str, source: Path, images: Path | None) -> Split:
@@ -51,15 +54,17 @@ def _coco(name: str, source: Path, images: Path | None) -> Split:
         for each in list_of(document, "categories", source)
     }
     counts: Counter[Any] = Counter()
+    findings: list[Finding] = []
     for number, entry in enumerate(list_of(document, "annotations", source)):
-        where = f"{source}: annotation {entry.get('id', f'number {number}')}"
+        what = f"annotation {entry.get('id', f'number {number}')}"
+        where = f"{source}: {what}"
         identity, category = value_of(entry, "image_id", where), value_of(entry, "category_id", where)
-        if identity not in boxes:
-            raise ValueError(f"{where} belongs to image {identity}, which `images` does not list")
-        if category not in categories:
-            raise ValueError(f"{where} has category {category}, which `categories` does not list")
         box = _box(value_of(entry, "bbox", where), where)
-        if not entry.get("iscrowd", 0):
+        if identity not in boxes:
+            findings.append(Finding(Kind.LOOSE_ANNOTATION, name, what, f"image {identity}"))
+        elif category not in categories:
+            findings.append(Finding(Kind.LOOSE_ANNOTATION, name, what, f"category {category}"))
+        elif not entry.get("iscrowd", 0):
             boxes[identity].append(box)
             counts[category] += 1
     names = [str(value_of(each, "file_name", f"{source}: image {each['id']}")) for each in entries]
@@ -68,7 +73,7 @@ def _coco(name: str, source: Path, images: Path | None) -> Split:
         ListedPicture(root / file, None, entry.get("width"), entry.get("height"), tuple(boxes[entry["id"]]))
         for entry, file in zip(entries, names, strict=True)
     )
-    return Split(name, "boxes", pictures, {label: counts[key] for key, label in categories.items()})
+    return Split(name, "boxes", pictures, {label: counts[key] for key, label in categories.items()}, tuple(findings))
 
 
 def _box(values: Any, where: str) -> Box:

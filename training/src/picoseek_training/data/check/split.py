@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from picoseek_training.data.check.finding import Finding
+
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels."""
 
@@ -33,3 +35,5 @@ class Split:
     pictures: tuple[ListedPicture, ...]
     classes: dict[str, int] = field(default_factory=dict)
     """How much each class has; 0 for one that is there by name only."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with the list itself."""
