@@ -52,7 +52,7 @@ class DetectEmbedSettings(ServiceSettings):
     """An engine that takes longer over a batch counts as hung and is replaced."""
     start_timeout_s: Annotated[float, Field(gt=0)] = 180.0
     """An engine that takes longer to start counts as failed and is started again; one that never was ready, twice."""
-    start_wait_s: Annotated[float, Field(ge=0)] = 10.0
+    start_wait_s: Annotated[float, Field(ge=0)] = 30.0
     """Longest wait of a picture for the first ready engine of a model, before it is answered ENGINE_STARTING."""
 
     worker_threads: Annotated[int, Field(ge=0, le=256)] = 0
