@@ -14,6 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from picoseek_chassis import errors
 
+from picoseek_search.transport.arrivals import Arrivals
 from picoseek_search.transport.search_costs import SearchCosts
 
 WorkT = TypeVar("WorkT")
@@ -45,7 +46,7 @@ class SearchQueue(Generic[WorkT, AnswerT]):
     wakes the event loop once.
 
     Searches of a kind that was seen to be light are made in the event loop itself, together with those that come in
-    at the same time: threads would cost more than they do.
+    at about the same time: threads would cost more than they do.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         self._threads = threads
         self._waiting: deque[_Waiting[WorkT, AnswerT]] = deque()
         self._light: deque[_Waiting[WorkT, AnswerT]] = deque()
+        self._arrivals = Arrivals(MOST_QUERIES)
         self._costs = SearchCosts()
         self._lock = threading.Lock()
         self._busy = 0
@@ -96,7 +98,7 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         waiting.answer.add_done_callback(lambda answer: self._left(waiting) if answer.cancelled() else None)
         if kind is not None and self._costs.is_light(kind, queries):
             if not self._light:
-                loop.call_soon(self._make_light, loop, 0)
+                loop.call_soon(self._make_light, loop)
             self._light.append(waiting)
             return waiting.answer
         with self._lock:
@@ -115,18 +117,17 @@ class SearchQueue(Generic[WorkT, AnswerT]):
         if is_dropped:
             waiting.over(False)
 
-    def _make_light(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        waiting = len(self._light)
-        if seen < waiting < MOST_QUERIES:
-            # More are coming in: one turn of the loop for them, and the core for gRPC's own threads.
+    def _make_light(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._arrivals.is_worth_a_turn(len(self._light)):
+            # The core, too, if gRPC's own threads have to share it.
             os.sched_yield()
-            loop.call_soon(self._make_light, loop, waiting)
+            loop.call_soon(self._make_light, loop)
             return
         with self._lock:
-            batch = _next_batch(self._light, waiting)
+            batch = _next_batch(self._light, len(self._light))
         if self._light:
             # Not at once, so that calls that come and go are looked after in between.
-            loop.call_soon(self._make_light, loop, len(self._light))
+            loop.call_soon(self._make_light, loop)
         if batch:
             begun = time.thread_time()
             outcomes = self._outcomes(batch)
