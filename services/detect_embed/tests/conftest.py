@@ -83,7 +83,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.fixture
 def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
-    """Start services of the test's own, with bundles and settings of its choice; nobody waits until they serve."""
+    """Start services of the test's own, with bundles and settings of its choice; nobody waits until they serve.
+
+    They warm their engines for fewer shapes than usual, which takes seconds less.
+    """
     started: list[RunningService] = []
     with contextlib.ExitStack() as outputs:
 
@@ -91,7 +94,7 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
             folder = tmp_path / f"service-{len(started)}"
             folder.mkdir()
             output = outputs.enter_context((folder / "log").open("wb"))
-            started.append(_start(folder, output, bundles, **settings))
+            started.append(_start(folder, output, bundles, **{"max_batch": 4, **settings}))
             return started[-1]
 
         try:

@@ -46,8 +46,8 @@ class DetectEmbedSettings(ServiceSettings):
     """GPU memory an engine takes at the start, in MiB."""
     tensorrt: bool = False
     """Let TensorRT build the parts of a network that it can (GPU only; not covered by the tests either)."""
-    max_batch: Literal[1, 2, 4, 8, 16, 32, 64] = 16
-    """Largest batch."""
+    max_batch: int = 16
+    """Largest batch: 1, 2, 4, 8, 16, 32 or 64."""
     batch_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """An engine that takes longer over a batch counts as hung and is replaced."""
     start_timeout_s: Annotated[float, Field(gt=0)] = 180.0
@@ -81,6 +81,14 @@ class DetectEmbedSettings(ServiceSettings):
     """Frames worked on at once for a stream that does not say."""
     max_stream_in_flight: Annotated[int, Field(ge=1)] = 64
     """Most frames worked on at once for a stream."""
+
+    @field_validator("max_batch")
+    @classmethod
+    def _is_bucket(cls, value: int) -> int:
+        # A Literal of numbers would refuse the text of an environment variable.
+        if value not in _BUCKETS:
+            raise ValueError(f"it must be one of {', '.join(map(str, _BUCKETS))}")
+        return value
 
     @field_validator("bundles", mode="before")
     @classmethod
