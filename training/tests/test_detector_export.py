@@ -12,7 +12,7 @@ from picoseek_training.detector.export import detector_inputs, export_bundle, ex
 from picoseek_training.evaluation.coco_ap import DetectionMetrics
 from picoseek_training.export.program import write_program
 from picoseek_training.networks.picodet import NmsConfig, PicoDet
-from picoseek_training.networks.picodet.looks import OTHERS_SHARE
+from picoseek_training.networks.picodet.looks import Look, join
 from picoseek_training.networks.registry import create
 from picoseek_training.weight_import.importing import import_weights
 
@@ -76,7 +76,7 @@ def test_the_bundle_answers_like_the_network_at_every_batch_size(detector, tmp_p
         np.testing.assert_allclose(rows, expected.numpy(), atol=1e-2)
 
 
-def test_a_further_size_is_fused_with_what_the_network_finds_in_the_smaller_picture(detector):
+def test_a_further_size_is_a_look_at_the_picture_shrunk(detector):
     everything = NmsConfig(score_threshold=0.0, nms_top_k=-1, keep_top_k=-1, nms_threshold=1.0)
     image = np.random.default_rng(5).normal(size=(1, 3, SIZE, SIZE)).astype(np.float32)
     half = image.reshape(1, 3, SIZE // 2, 2, SIZE // 2, 2).mean(axis=(3, 5))
@@ -84,20 +84,11 @@ def test_a_further_size_is_fused_with_what_the_network_finds_in_the_smaller_pict
     with paddle.no_grad():
         for picture in (image, half):
             dense = detector.dense(paddle.to_tensor(picture))
-            boxes = detector.boxes(dense).numpy() * (SIZE / picture.shape[3])
-            looks.append((boxes[0], detector.probabilities(dense).numpy()[0, :, 0]))
+            looks.append(Look(detector.boxes(dense) * (SIZE / picture.shape[3]), detector.probabilities(dense)))
         found = looking_again(detector, SIZE // 2, nms=everything)(paddle.to_tensor(image), paddle.ones([1, 2]))[0]
-    (large, large_scores), (small, small_scores) = looks
-    # 64 px have 8 x 8, 4 x 4, 2 x 2 cells and one; 32 px have 4 x 4, 2 x 2, one, and one of a stride that 64 px lack.
-    same = slice(64, 85), slice(0, 21)
-    first, second = large_scores[same[0]], small_scores[same[1]]
-    scores = np.maximum(first, second) * (1 - OTHERS_SHARE) + np.minimum(first, second) * OTHERS_SHARE
-    boxes = (large[same[0]] * first[:, None] + small[same[1]] * second[:, None]) / (first + second)[:, None]
-    alone = np.concatenate([large_scores[:64], small_scores[21:]]) * (1 - OTHERS_SHARE)
-    expected = np.column_stack(
-        [np.concatenate([alone, scores]), np.concatenate([large[:64], small[21:], boxes])],
-    )
+        together = join(looks)
     rows = found.numpy()[:, 1:]
+    expected = paddle.concat([together.scores, together.boxes], axis=2).numpy()[0]
     assert len(rows) == len(expected)
     ordered = [some[np.lexsort((some[:, 1], some[:, 0]))] for some in (rows, expected)]
     np.testing.assert_allclose(ordered[0], ordered[1], rtol=1e-4, atol=1e-3)

@@ -12,7 +12,7 @@ from picoseek_training.networks.picodet.config import PicoDetConfig
 from picoseek_training.networks.picodet.csp_pan import CspPan
 from picoseek_training.networks.picodet.decode import Priors, distances_to_boxes, expected_distances, make_priors
 from picoseek_training.networks.picodet.lc_pan import LcPan
-from picoseek_training.networks.picodet.looks import Level, fuse
+from picoseek_training.networks.picodet.looks import Look, join
 from picoseek_training.networks.picodet.nms import multiclass_nms
 from picoseek_training.networks.picodet.pico_head import PicoHead
 from picoseek_training.networks.picodet.pico_head_v2 import PicoHeadV2
@@ -79,27 +79,15 @@ class PicoDet(nn.Layer):
             the number of rows of each picture [N].
         """
         pictures = (image, *(_shrunk(image, size) for size in self.config.further_sizes))
-        boxes, scores = fuse([self._look(picture, image) for picture in pictures])
+        found = join([self._look(picture, image) for picture in pictures])
         scale = paddle.flip(scale_factor, axis=[1]).tile([1, 2]).unsqueeze(1)
-        return multiclass_nms(boxes / scale, scores.transpose([0, 2, 1]), self.config.nms)
+        return multiclass_nms(found.boxes / scale, found.scores.transpose([0, 2, 1]), self.config.nms)
 
-    def _look(self, picture: Tensor, image: Tensor) -> list[Level]:
-        """Return the levels of a picture, whose boxes shall be in pixels of another of its sizes."""
-        maps = self.head_maps(picture)
-        predictions = self.flatten(maps)
-        ratio = image.shape[3] / picture.shape[3]
-        boxes = self.boxes(predictions) * paddle.to_tensor([ratio, image.shape[2] / picture.shape[2]] * 2)
-        cells = list(predictions.priors.level_sizes)
-        return [
-            Level((level.shape[2], level.shape[3], stride * ratio), *parts)
-            for level, stride, *parts in zip(
-                maps.classes,
-                self.config.strides,
-                paddle.split(boxes, cells, axis=1),
-                paddle.split(self.probabilities(predictions), cells, axis=1),
-                strict=True,
-            )
-        ]
+    def _look(self, picture: Tensor, image: Tensor) -> Look:
+        """Find boxes in a picture; they are in pixels of another of its sizes."""
+        predictions = self.dense(picture)
+        ratio = paddle.to_tensor([image.shape[3] / picture.shape[3], image.shape[2] / picture.shape[2]] * 2)
+        return Look(self.boxes(predictions) * ratio, self.probabilities(predictions))
 
 
 def _shrunk(image: Tensor, size: int) -> Tensor:

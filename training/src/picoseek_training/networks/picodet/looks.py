@@ -3,58 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import paddle
 from paddle import Tensor
 
-OTHERS_SHARE = 1 / 6
-"""Share of the other looks in the score of a cell. A mean would lower what only one size shows well, the largest score
-alone would rank what one look takes for an object like what all do."""
-_LEAST_WEIGHT = 1e-9
+AGREEMENT_SHARE = 0.2
+"""Share of what the other looks say in the score of a box."""
+SAME_OBJECT_IOU = 0.6
+"""Boxes of two looks that overlap by more show one object; the threshold of PicoDet's suppression."""
+BOXES_A_LOOK = 150
+"""Boxes of a look that take part, the best ones: a picture has at most 100 in the end."""
+_LEAST = 1e-9
 
 
-class Level(NamedTuple):
-    """Predictions of one level of one look."""
+class Look(NamedTuple):
+    """All boxes that one look finds."""
 
-    grid: tuple[int, int, float]
-    """Rows and columns of cells, and pixels of the network's input between them."""
     boxes: Tensor
     """[N, L, 4] x1, y1, x2, y2 in pixels of the network's input."""
     scores: Tensor
     """[N, L, num_classes] in [0, 1]."""
 
 
-def fuse(looks: Sequence[Sequence[Level]]) -> tuple[Tensor, Tensor]:
-    """Join the levels of all looks, those on the same grid cell by cell.
+def join(looks: Sequence[Look]) -> Look:
+    """Put the boxes of several looks side by side, each judged by the others.
 
-    An object of S pixels is one of S / 2 in a picture half as large, where the level of half the stride finds it, in
-    the same cell of the same grid. There the best score counts by 1 - `OTHERS_SHARE`, the mean of the other looks by
-    the rest, nothing standing for a look without that grid; the box is the mean by scores.
+    A box keeps 1 - `AGREEMENT_SHARE` of its score; the rest is the best score, class by class, that another look gives
+    to boxes which overlap it by more than `SAME_OBJECT_IOU`, nothing if it has no such box; of several other looks, the
+    mean. The box becomes the mean of itself and the best of those boxes of each look, by scores.
 
     Args:
-        looks: at least one; levels of each.
+        looks: at least one; a single one is returned as it is.
 
     Returns:
-        Boxes [N, L, 4] in pixels of the network's input and scores [N, L, num_classes].
+        [N, L, …] the best `BOXES_A_LOOK` of each look.
     """
-    levels: dict[tuple[int, int, float], list[Level]] = {}
-    for look in looks:
-        for level in look:
-            levels.setdefault(level.grid, []).append(level)
-    fused = [_fused(same, len(looks)) for same in levels.values()]
-    return paddle.concat([boxes for boxes, _ in fused], axis=1), paddle.concat([scores for _, scores in fused], axis=1)
+    if len(looks) == 1:
+        return looks[0]
+    best = [_best(look) for look in looks]
+    judged = [_Judged(look) for look in best]
+    for first, second in combinations(range(len(best)), 2):
+        # Once for both: comparing boxes is what costs.
+        same = (_overlaps(best[first].boxes, best[second].boxes) > SAME_OBJECT_IOU).astype("float32")
+        judged[first].hear(best[second], same)
+        judged[second].hear(best[first], same.transpose([0, 2, 1]))
+    sentences = [one.sentence(len(looks) - 1) for one in judged]
+    return Look(*(paddle.concat(parts, axis=1) for parts in zip(*sentences, strict=True)))
 
 
-def _fused(same: Sequence[Level], looks: int) -> tuple[Tensor, Tensor]:
-    if looks == 1:
-        return same[0].boxes, same[0].scores
-    scores = paddle.stack([level.scores for level in same])
-    best = scores.max(axis=0)
-    fused = best * (1 - OTHERS_SHARE)
-    if len(same) == 1:
-        return same[0].boxes, fused
-    others = (scores.sum(axis=0) - best) / (looks - 1)
-    weights = scores.max(axis=-1, keepdim=True) + _LEAST_WEIGHT
-    boxes = (paddle.stack([level.boxes for level in same]) * weights).sum(axis=0) / weights.sum(axis=0)
-    return boxes, fused + OTHERS_SHARE * others
+def _best(look: Look) -> Look:
+    count = min(BOXES_A_LOOK, look.boxes.shape[1])
+    _, places = paddle.topk(look.scores.max(axis=2), count, axis=1)
+    index = places.unsqueeze(2)
+    return Look(*(paddle.take_along_axis(part, index.expand([-1, -1, part.shape[2]]), axis=1) for part in look))
+
+
+class _Judged:
+    """A look, and what others have said of its boxes so far."""
+
+    def __init__(self, look: Look) -> None:
+        self._scores = look.scores
+        self._agreed = paddle.zeros_like(look.scores)
+        self._weights = look.scores.max(axis=2, keepdim=True)
+        self._boxes = look.boxes * self._weights
+
+    def hear(self, other: Look, same: Tensor) -> None:
+        """Take in another look; `same` [N, boxes, its boxes] is 1 where two show one object, else 0."""
+        classes = paddle.unbind(other.scores, axis=2)
+        self._agreed += paddle.stack([(same * scores.unsqueeze(1)).max(axis=2) for scores in classes], axis=2)
+        seen = same * other.scores.max(axis=2).unsqueeze(1)
+        weight = seen.max(axis=2, keepdim=True)
+        nearest = seen.argmax(axis=2, keepdim=True).expand([-1, -1, 4])
+        self._boxes += paddle.take_along_axis(other.boxes, nearest, axis=1) * weight
+        self._weights += weight
+
+    def sentence(self, others: int) -> Look:
+        """Return the boxes as they are now that so many other looks were heard."""
+        scores = self._scores * (1 - AGREEMENT_SHARE) + self._agreed * (AGREEMENT_SHARE / others)
+        return Look(self._boxes / (self._weights + _LEAST), scores)
+
+
+def _overlaps(first: Tensor, second: Tensor) -> Tensor:
+    """IoU [N, A, B] of boxes [N, A, 4] and [N, B, 4]."""
+    a, b = first.unsqueeze(2), second.unsqueeze(1)
+    sides = paddle.minimum(a[..., 2:], b[..., 2:]) - paddle.maximum(a[..., :2], b[..., :2])
+    sides = paddle.clip(sides, min=0.0)
+    shared = sides[..., 0] * sides[..., 1]
+    return shared / (_areas(a) + _areas(b) - shared + _LEAST)
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
