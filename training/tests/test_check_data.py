@@ -106,6 +106,16 @@ def test_a_missing_file_of_a_label_file_is_named(tmp_path: Path) -> None:
     assert "class1/gone.png" in _only(report, Kind.MISSING_FILE)
 
 
+def test_a_missing_picture_does_not_hide_where_the_others_are(tmp_path: Path) -> None:
+    entries = [{"id": number, "file_name": f"{number}.png", "width": 96, "height": 64} for number in range(3)]
+    for number in (1, 2):
+        _picture(tmp_path / "images" / f"{number}.png", number)
+    boxes = [(number, [1.0, 2.0, 30.0, 40.0], 1) for number in range(3)]
+    report = _check(_coco(tmp_path / "split.json", entries, boxes))
+    assert _kinds(report)[Kind.MISSING_FILE] == 1
+    assert "0.png" in _only(report, Kind.MISSING_FILE)
+
+
 def test_a_single_class_is_nothing_to_learn_from(tmp_path: Path) -> None:
     for number in range(2):
         _picture(tmp_path / f"train/only/{number}.png", number)

@@ -213,6 +213,18 @@ def test_what_is_missing_or_wrong_is_named_first(tmp_path):
     lost = replace(recipe, teacher=None, train=recipe.train[:1], evaluation=())
     with pytest.raises(FileNotFoundError, match=r"products: .*train\.json does not exist; `picoseek-train convert`"):
         prepare(lost)
+    images = tmp_path / "images"
+    images.mkdir()
+    cv2.imwrite(str(images / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    nothing = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 60, "height": 40}],
+        "annotations": [],
+        "categories": [],
+    }
+    (tmp_path / "nothing.json").write_text(json.dumps(nothing))
+    bare = replace(lost.train[0], images=images, annotations=tmp_path / "nothing.json")
+    with pytest.raises(ValueError, match="train: no set has a box to learn from"):
+        prepare(replace(lost, output=tmp_path / "run", train=(bare,)))
     with pytest.raises(ValueError, match="steps, epochs: give one of them"):
         DetectorTraining(config(tmp_path, steps=None), sets(), detector())
     with pytest.raises(ValueError, match="frozen_stages: the backbone has no part 'blocks9'"):

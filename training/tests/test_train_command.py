@@ -78,6 +78,17 @@ def test_check_data_ends_with_1_only_on_errors(tmp_path: Path) -> None:
     assert finding["kind"] == "broken-picture" and finding["what"].endswith("class0/0.png")
 
 
+def test_check_data_takes_sets_as_recipes_name_them(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "train")
+    assert _run("check-data", f"folder:{folder}").exit_code == 0
+    lines = [f"{path.relative_to(folder)} {path.parent.name}" for path in sorted(folder.rglob("*.png"))]
+    (tmp_path / "labels.txt").write_text("\n".join(lines))
+    assert _run("check-data", f"labels:{tmp_path / 'labels.txt'}@{folder}").exit_code == 0
+    assert _run("check-data", f"labels:{tmp_path / 'labels.txt'}", "--images", folder).exit_code == 0
+    lost = _run("check-data", "folder:nowhere")
+    assert lost.exit_code != 0 and "nowhere does not exist" in lost.stderr
+
+
 def test_check_data_takes_a_file_and_changes_to_it(tmp_path: Path) -> None:
     splits = [{"name": name, "source": str(_folder(tmp_path / name, seed))} for name, seed in (("a", 0), ("b", 100))]
     file = _yaml(tmp_path / "check.yaml", {"splits": splits})

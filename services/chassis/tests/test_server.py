@@ -16,7 +16,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from picoseek_chassis.errors import ServiceError, invalid_argument, resource_exhausted
+from picoseek_chassis.errors import VALUE_BYTES, ServiceError, invalid_argument, resource_exhausted
 from picoseek_chassis.failure import ServiceFailedError, stop_service
 from picoseek_chassis.health import Health
 from picoseek_chassis.server import serve
@@ -95,6 +95,24 @@ def test_service_error_reaches_the_caller_with_reason_and_delay() -> None:
 
     busy = resource_exhausted("OVERLOADED", "7 are waiting; send again", retry_after_s=0.25, queue="7")
     asyncio.run(_with_server(body, {"Busy": _raise(busy)}))
+
+
+def test_an_error_about_a_long_text_keeps_its_reason_and_what_to_do() -> None:
+    async def body(channel: grpc.aio.Channel) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await _call(channel, "Long")
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        details = str(caught.value.details())
+        assert (
+            details.startswith("filter: 'éé") and details.endswith("é' is unknown; name another") and " … " in details
+        )
+        info = error_details_pb2.ErrorInfo()
+        assert _details(caught.value).details[0].Unpack(info)
+        assert info.reason == "FILTER_INVALID" and len(info.metadata["filter"].encode()) <= VALUE_BYTES
+
+    text = "é" * 20_000
+    long = invalid_argument("FILTER_INVALID", f"filter: '{text}' is unknown; name another", filter=text, field=text)
+    asyncio.run(_with_server(body, {"Long": _raise(long)}))
 
 
 def test_unforeseen_error_is_internal_and_keeps_its_cause_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -242,6 +242,37 @@ def test_leftovers_of_a_crash_are_removed_and_nothing_else(
     assert {path.name for path in collections.iterdir()} == {existing.name, "not-ours"}
 
 
+def test_collections_without_their_list_are_no_empty_service(
+    open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
+) -> None:
+    catalog = open_catalog()
+    catalog.create(collection_of(), if_not_exists=False)
+    catalog.close()
+    registry = tmp_path / "registry.sqlite3"
+    for leftover in tmp_path.glob("registry.sqlite3-*"):
+        leftover.unlink()
+    kept = registry.rename(tmp_path / "kept")
+    with pytest.raises(OSError, match=r"registry\.sqlite3, the list of collections, is gone.*restore"):
+        open_catalog()
+    assert not registry.exists()
+    kept.rename(registry)
+    assert open_catalog().names() == [("gallery", True)]
+
+
+def test_a_damaged_list_of_collections_says_what_can_be_done(
+    open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
+) -> None:
+    catalog = open_catalog()
+    catalog.create(collection_of(), if_not_exists=False)
+    catalog.close()
+    registry = tmp_path / "registry.sqlite3"
+    content = registry.read_bytes()
+    registry.write_bytes(content[:4096] + bytes(4096) + content[8192:])
+    with pytest.raises(ServiceError, match=r"the list of collections, is damaged .*: put it back") as caught:
+        open_catalog()
+    assert caught.value.reason == "STORAGE_CORRUPT" and "\n" not in caught.value.message
+
+
 def test_a_name_can_be_used_again_after_its_collection_was_removed(
     open_catalog: Callable[..., Catalog], collection_of: Settings, document_of: Make, tmp_path: Path
 ) -> None:
@@ -465,3 +496,18 @@ def test_an_index_that_cannot_be_kept_is_used_all_the_same(
     catalog.close()
     gallery = open_catalog().get("gallery")
     assert sorted(find(gallery, 1, 100)) == sorted(f"d{number}" for number in range(70))
+
+
+def test_a_list_of_collections_whose_tables_have_lost_their_names_is_damaged(
+    open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
+) -> None:
+    catalog = open_catalog()
+    catalog.create(collection_of(), if_not_exists=False)
+    catalog.close()
+    registry = tmp_path / "registry.sqlite3"
+    content = registry.read_bytes()
+    assert b"CREATE TABLE collections" in content
+    registry.write_bytes(content.replace(b"CREATE TABLE collections", b"CREATE TABLE \xe3ollections"))
+    with pytest.raises(ServiceError) as caught:
+        open_catalog()
+    assert caught.value.reason == "STORAGE_CORRUPT"

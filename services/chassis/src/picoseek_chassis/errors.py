@@ -11,6 +11,12 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 DOMAIN = "picoseek"
 """`google.rpc.ErrorInfo.domain` of every error."""
 
+MESSAGE_BYTES = 1000
+VALUE_BYTES = 200
+"""Longest message and value in UTF-8. An error travels in trailers, the message twice and once with three characters a
+byte; from 8 KiB on gRPC drops trailers, and the caller sees neither code nor reason."""
+_ELLIPSIS = " … "
+
 
 class ServiceError(Exception):
     """An answer other than OK. Handlers raise it anywhere; the server turns it into a rich status."""
@@ -29,15 +35,15 @@ class ServiceError(Exception):
         Args:
             code: canonical code.
             reason: stable UPPER_SNAKE name of the cause, at most 63 characters.
-            message: what is wrong and what to do, for a developer.
-            metadata: the values named in the message, by name (AIP-193).
+            message: what is wrong and what to do, for a developer; the middle of a long one is left out.
+            metadata: the values named in the message, by name (AIP-193); a handful, long ones likewise.
             retry_after_s: seconds after which the same call makes sense again; None: it does not.
         """
-        super().__init__(message)
         self.code = code
         self.reason = reason
-        self.message = message
-        self.metadata = dict(metadata or {})
+        self.message = _shortened(message, MESSAGE_BYTES)
+        self.metadata = {name: _shortened(value, VALUE_BYTES) for name, value in (metadata or {}).items()}
+        super().__init__(self.message)
         self.retry_after_s = retry_after_s
 
 
@@ -55,6 +61,15 @@ def to_status(error: ServiceError) -> status_pb2.Status:
 def ok_status() -> status_pb2.Status:
     """Return the status of success."""
     return status_pb2.Status(code=code_pb2.OK)
+
+
+def _shortened(text: str, most: int) -> str:
+    content = text.encode(errors="replace")
+    if len(content) <= most:
+        return text
+    room = most - len(_ELLIPSIS.encode())
+    head, tail = content[: room // 2], content[len(content) - room // 2 :]
+    return head.decode(errors="ignore") + _ELLIPSIS + tail.decode(errors="ignore")
 
 
 def _pack(status: status_pb2.Status, detail: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> None:

@@ -11,7 +11,7 @@ from picoseek_training.cli.options import json_option, set_option
 
 
 @click.command("check-data")
-@click.argument("sources", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1)
 @click.option(
     "--config",
     "config_path",
@@ -28,7 +28,7 @@ from picoseek_training.cli.options import json_option, set_option
 @click.pass_context
 def check_data(
     context: click.Context,
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     config_path: Path | None,
     images: Path | None,
     overrides: tuple[str, ...],
@@ -36,7 +36,8 @@ def check_data(
 ) -> None:
     """Look for what would spoil a training, in one split or several such as training and test.
 
-    A SOURCE is a COCO file (`.json`), a PaddleClas label file or CSV file, or a folder with a folder a class. Reports
+    A SOURCE is a COCO file (`.json`), a PaddleClas label file or CSV file, or a folder with a folder a class; or an own
+    set as recipes name it, `folder:PATH`, `labels:FILE` or `labels:FILE@FOLDER`. Reports
     missing and broken pictures, boxes outside and without area, equal and all but equal pictures within and between
     splits, the balance of classes and tiny pictures. The exit status is 1 if there is an error, 0 if there are
     warnings at most.
@@ -44,14 +45,16 @@ def check_data(
     from picoseek_training.configuration import read_configuration
     from picoseek_training.data.check.checking import check_data as run
     from picoseek_training.data.check.config import CheckConfig
+    from picoseek_training.data.own_sets import file_of
     from picoseek_training.progress import Progress
 
     if bool(sources) == (config_path is not None):
         raise click.UsageError("name the sources, or give --config with `splits`")
-    named = [
-        {"name": str(source), "source": str(source), "images": None if images is None else str(images)}
-        for source in sources
-    ]
+    named: list[dict[str, str | None]] = []
+    for source in sources:
+        file, folder = file_of(source)
+        folder = folder or images
+        named.append({"name": source, "source": str(file), "images": None if folder is None else str(folder)})
     splits = [f"splits={json.dumps(named)}"] if named else []
     report = run(read_configuration(CheckConfig, config_path, [*splits, *overrides]), Progress("checking pictures"))
     if as_json:

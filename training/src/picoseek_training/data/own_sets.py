@@ -42,11 +42,22 @@ def read_own_set(name: str) -> list[Example]:
         examples = [replace(example, domain=name) for example in read_labelled_files(root)]
         _refuse_empty_classes(root, {example.label for example in examples})
         return examples
-    file, images = name.removeprefix(_LABELS), None
-    if not Path(file).is_file() and "@" in file:
-        file, _, folder = file.rpartition("@")
-        images = Path(folder)
-    return read_label_file(Path(file), images, domain=name)
+    file, images = file_of(name)
+    return read_label_file(file, images, domain=name)
+
+
+def file_of(name: str) -> tuple[Path, Path | None]:
+    """Return the file or folder that the name of an own set stands for, and the folder that its paths are relative to.
+
+    Any other name is a path.
+    """
+    if name.startswith(_FOLDER) and name != _FOLDER:
+        return Path(name.removeprefix(_FOLDER)), None
+    file = name.removeprefix(_LABELS)
+    if file == name or Path(file).is_file() or "@" not in file:
+        return Path(file), None
+    file, _, folder = file.rpartition("@")
+    return Path(file), Path(folder)
 
 
 def _refuse_empty_classes(folder: Path, labels: set[str | None]) -> None:

@@ -51,6 +51,8 @@ def prepare(config: DetectorTrainingConfig) -> Preparation:
     cache = config.output / "cache" if config.cache else None
     raw_sets = [read_set(each, preprocessor, cache) for each in config.train]
     sets = [training_set(raw) for raw in raw_sets]
+    if not any(len(target.boxes) for each in sets if each.annotated for target in each.targets):
+        raise ValueError("train: no set has a box to learn from; `picoseek-train check-data` looks closer")
     if config.teacher is None:
         return Preparation(sets, _own_start(config), None)
     return Preparation(sets, *_official_start(config, config.teacher, raw_sets, preprocessor))

@@ -20,7 +20,7 @@ class DataDirectory:
         """Make the directory if need be, and take it.
 
         Raises:
-            OSError: it cannot be made, or another process has it.
+            OSError: it cannot be made, another process has it, or it has lost the list of its collections.
         """
         self._root = root
         try:
@@ -33,6 +33,13 @@ class DataDirectory:
         except OSError as error:
             self._lock.close()
             raise OSError(f"{root} is in use by another process; give each service its own directory") from error
+        if not self.registry.exists() and any(self.collections.iterdir()):
+            self._lock.close()
+            raise OSError(
+                f"{self.registry}, the list of collections, is gone, but {self.collections} is not empty: put the file "
+                "back from a copy of the data directory; or start on another data directory with the same snapshots, "
+                "and restore from them"
+            )
 
     @property
     def registry(self) -> Path:

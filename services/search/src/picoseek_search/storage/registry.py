@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -98,16 +99,30 @@ class Registry:
             ServiceError: STORAGE_CORRUPT or DISK_FULL.
         """
         self._path = path
-        self._connection = connect(path, schema=_SCHEMA, create=True)
         self._lock = threading.Lock()
         try:
-            check_form(self._connection, path)
-            with self._writing():
+            self._connection = self._open()
+        except ServiceError as error:
+            if error.reason != "STORAGE_CORRUPT":
+                raise
+            raise errors.data_loss(
+                error.reason,
+                f"{path}, the list of collections, is damaged ({error.metadata['cause']}): put it back from a copy of "
+                "the data directory; or start on another data directory with the same snapshots, and restore from them",
+                file=str(path),
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self._path, schema=_SCHEMA, create=True)
+        try:
+            check_form(connection, self._path)
+            with translated(self._path), transaction(connection):
                 for statement in _ADDED:
-                    self._connection.execute(statement)
+                    connection.execute(statement)
         except BaseException:
-            self._connection.close()
+            connection.close()
             raise
+        return connection
 
     def all(self) -> list[tuple[Registration, ServiceError | None]]:
         """Return every collection, by name, and what is wrong with its row; then only the name of it is known.

@@ -100,6 +100,9 @@ def translated(path: Path) -> Generator[None]:
         if code in _CORRUPT or (not code and isinstance(error, sqlite3.OperationalError)):
             raise corrupt(path, str(error)) from error
         raise
+    except UnicodeDecodeError as error:
+        # SQLite's own message names a table or statement whose text is damaged.
+        raise corrupt(path, "a text in it is no UTF-8") from error
 
 
 def check_form(connection: sqlite3.Connection, path: Path) -> None:
@@ -116,8 +119,12 @@ def check_form(connection: sqlite3.Connection, path: Path) -> None:
 
 def corrupt(path: Path, cause: str) -> errors.ServiceError:
     """Return the error for stored data that is not what was written."""
+    cause = " ".join(cause.split())
     return errors.data_loss(
-        "STORAGE_CORRUPT", f"{path} is damaged ({cause}): restore the collection from a snapshot", file=str(path)
+        "STORAGE_CORRUPT",
+        f"{path} is damaged ({cause}): restore the collection from a snapshot",
+        file=str(path),
+        cause=cause,
     )
 
 

@@ -85,6 +85,6 @@ def _box(values: Any, where: str) -> Box:
 
 
 def _root(source: Path, names: Sequence[str]) -> Path:
-    beside = source.parent / "images"
-    first_is_beside = bool(names) and not (source.parent / names[0]).exists() and (beside / names[0]).exists()
-    return beside if first_is_beside else source.parent
+    folders = source.parent, source.parent / "images"
+    # The first of those with the most of the pictures, so that a few that are missing do not mislead.
+    return max(folders, key=lambda folder: sum((folder / name).exists() for name in names))
