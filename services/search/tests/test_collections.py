@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -511,3 +512,45 @@ def test_a_list_of_collections_whose_tables_have_lost_their_names_is_damaged(
     with pytest.raises(ServiceError) as caught:
         open_catalog()
     assert caught.value.reason == "STORAGE_CORRUPT"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("item", "')ther'"), ("body", "17"), ("body", "'text'"), ("sequence", "99"), ("labels", "'[]'")],
+)
+def test_a_changed_column_of_the_table_alone_is_damage(
+    open_catalog: Callable[..., Catalog],
+    collection_of: Settings,
+    document_of: Make,
+    tmp_path: Path,
+    column: str,
+    value: str,
+) -> None:
+    catalog = open_catalog()
+    gallery = catalog.create(collection_of(), if_not_exists=False)[0]
+    upsert(gallery, [document_of(f"d{number}", vector_of(number), item="other", labels=["l"]) for number in range(5)])
+    catalog.close()
+    path = next(tmp_path.glob("collections/*/documents.sqlite3"))
+    # As a changed bit of a page of the table would, behind the back of indexes and types.
+    with _schema_of(path) as connection:
+        kept = connection.execute("SELECT * FROM sqlite_schema WHERE tbl_name = 'documents'").fetchall()
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'documents_by_item'")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'STRICT', '') WHERE name = 'documents'")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE documents SET {column} = {value} WHERE id = 'd3'")
+    with _schema_of(path) as connection:
+        connection.execute("DELETE FROM sqlite_schema WHERE tbl_name = 'documents'")
+        connection.executemany("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", kept)
+    with closing(sqlite3.connect(path)) as connection:
+        by_item = "SELECT count(*) FROM documents INDEXED BY documents_by_item WHERE shard = 0 AND item = 'other'"
+        assert connection.execute(by_item).fetchone() == (5,)
+    with pytest.raises(ServiceError) as caught:
+        open_catalog().get("gallery")
+    assert caught.value.reason == "STORAGE_CORRUPT"
+
+
+@contextmanager
+def _schema_of(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        yield connection

@@ -10,6 +10,7 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 from picoseek_protos.v1 import operation_pb2
 
+from picoseek_search.storage.blob_checksum import blob_checksum
 from picoseek_search.storage.sqlite import check_form, connect, corrupt, transaction, translated
 
 _SCHEMA = """
@@ -62,7 +63,7 @@ class OperationStore:
             ).fetchall()
         for number, content, checksum in rows:
             try:
-                if google_crc32c.value(content) != checksum:
+                if blob_checksum(content) != checksum:
                     raise corrupt(self._path, f"operation {number}")
                 found.append(StoredOperation(number, operation_pb2.Operation.FromString(content)))
             except DecodeError as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from picoseek_protos.v1 import document_pb2
 
 from picoseek_search.storage.applied import read_applied
+from picoseek_search.storage.blob_checksum import blob_checksum
 from picoseek_search.storage.cross_check import cross_check
 from picoseek_search.storage.filter_sql import SqlCondition, Value, timestamp_text
 from picoseek_search.storage.log import Revision
@@ -266,8 +267,10 @@ class DocumentReader:
         checksums = array("q")
         ids: list[str] = []
         items: list[str] = []
+        # Of an index SQLite would take what the index holds, and not look at what the table has in its place.
         cursor = self._connection.execute(
-            f"SELECT vector_checksum, {_COLUMNS} FROM documents WHERE shard = ? ORDER BY row", (self._shard,)
+            f"SELECT vector_checksum, {_COLUMNS} FROM documents NOT INDEXED WHERE shard = ? ORDER BY row",
+            (self._shard,),
         )
         for vector_checksum, checksum, *content in cursor:
             row, id_, item = content[:3]
@@ -302,7 +305,7 @@ class DocumentReader:
         found = self._connection.execute(
             "SELECT vector, vector_checksum FROM vectors JOIN documents USING (row) WHERE row = ?", (row,)
         ).fetchone()
-        if found is None or google_crc32c.value(found[0]) != found[1]:
+        if found is None or blob_checksum(found[0]) != found[1]:
             raise corrupt(self._path, f"vector of row {row}")
         return bytes(found[0])
 
@@ -331,8 +334,7 @@ class DocumentReader:
             checksum = _checksum(
                 one.vector_checksum, one.row, one.id, one.item, one.sequence, one.labels, one.attributes, one.body
             )
-            # A vector that is not there is None here.
-            if checksum != one.checksum or google_crc32c.value(one.vector or b"") != one.vector_checksum:
+            if checksum != one.checksum or blob_checksum(one.vector) != one.vector_checksum:
                 raise corrupt(self._path, f"document {one.id!r}")
             yield one
 
@@ -396,7 +398,8 @@ def _checksum(
 ) -> int:
     # What is damaged may be of another type: then it is of another checksum, too.
     header = _as_checked([vector_checksum, row, id_, item, sequence, labels, attributes]).encode()
-    return int(google_crc32c.value(header + body))
+    content: object = body
+    return blob_checksum(header + (content if isinstance(content, bytes) else repr(content).encode()))
 
 
 def _marks(count: int) -> str:

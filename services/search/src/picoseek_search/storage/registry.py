@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from picoseek_chassis import errors
 from picoseek_chassis.errors import ServiceError
 from picoseek_protos.v1 import collection_pb2
 
+from picoseek_search.storage.blob_checksum import blob_checksum
 from picoseek_search.storage.history import History
 from picoseek_search.storage.sqlite import check_form, connect, corrupt, transaction, translated
 
@@ -136,11 +137,11 @@ class Registry:
                 "SELECT name, directory, settings, checksum FROM collections ORDER BY name"
             ).fetchall()
         for name, directory, settings, checksum in rows:
-            try:
-                known = collection_pb2.Collection.FromString(settings)
-            except DecodeError:
-                known = collection_pb2.Collection()
-            if google_crc32c.value(settings) == checksum and known.name == name:
+            known = collection_pb2.Collection()
+            with suppress(DecodeError):
+                if blob_checksum(settings) == checksum:
+                    known = collection_pb2.Collection.FromString(settings)
+            if known.name == name:
                 found.append((Registration(directory, known), None))
             else:
                 bare = Registration(directory, collection_pb2.Collection(name=name))

@@ -1,0 +1,13 @@
+"""Checksums of blobs as a database gives them back."""
+
+from __future__ import annotations
+
+import google_crc32c
+
+
+def blob_checksum(value: object) -> int:
+    """Return the CRC-32C of a blob.
+
+    A changed bit can make a column something else than a blob; then it is of another checksum, too.
+    """
+    return int(google_crc32c.value(value if isinstance(value, bytes) else repr(value).encode()))
