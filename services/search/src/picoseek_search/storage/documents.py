@@ -398,8 +398,7 @@ def _checksum(
 ) -> int:
     # What is damaged may be of another type: then it is of another checksum, too.
     header = _as_checked([vector_checksum, row, id_, item, sequence, labels, attributes]).encode()
-    content: object = body
-    return blob_checksum(header + (content if isinstance(content, bytes) else repr(content).encode()))
+    return blob_checksum(body, header)
 
 
 def _marks(count: int) -> str:
