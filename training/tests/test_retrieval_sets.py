@@ -140,7 +140,7 @@ def test_an_unknown_task_is_refused_with_those_there_are(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["grocery", "coins", "clothing", "emoji", "fod-crops", "household"])
 def test_a_missing_set_is_an_error_and_not_an_empty_one(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=name.partition("-")[0]):
+    with pytest.raises(FileNotFoundError, match=rf"{name}: .*say with `data`"):
         training_examples(tmp_path, (name,))
 
 

@@ -34,9 +34,10 @@ def training_examples(root: Path, sets: tuple[str, ...]) -> list[Example]:
         raise ValueError(
             f"no training sets: {unknown}; known: {sorted(_TRAINING_SETS)}, and own ones: `folder:PATH`, `labels:FILE`"
         )
-    return [
-        example for name in sets for example in (read_own_set(name) if is_own_set(name) else _TRAINING_SETS[name](root))
-    ]
+    examples: list[Example] = []
+    for name in sets:
+        examples += read_own_set(name) if is_own_set(name) else _public(name, root, _TRAINING_SETS[name])
+    return examples
 
 
 def retrieval_tasks(root: Path, names: tuple[str, ...]) -> list[RetrievalTask]:
@@ -57,7 +58,17 @@ def retrieval_tasks(root: Path, names: tuple[str, ...]) -> list[RetrievalTask]:
 
 
 def _public_task(root: Path, name: str) -> RetrievalTask:
-    return RetrievalTask(name, *(tuple(side(root)) for side in _TASKS[name]))
+    return RetrievalTask(name, *(tuple(_public(name, root, side)) for side in _TASKS[name]))
+
+
+def _public(name: str, root: Path, read: Callable[[Path], Iterator[Example]]) -> list[Example]:
+    try:
+        return list(read(root))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{name}: the public set is not in {root}, {error.filename or error} is missing; say with `data` where the "
+            "public sets are, or name own ones, `folder:PATH` or `labels:FILE`"
+        ) from error
 
 
 def _grocery(root: Path, split: str) -> Iterator[Example]:
