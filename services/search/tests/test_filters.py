@@ -180,3 +180,24 @@ def test_finds(shelf: sqlite3.Connection, text: str, expected: str) -> None:
 def test_refuses(text: str, cause: str) -> None:
     with pytest.raises(FilterError, match=cause.replace("(", r"\(")):
         compile_filter(text, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("  colour = red", 3),
+        ("id = a AND id", 12),
+        ("id = a1 id = b1", 9),
+        ('id = a OR id = "b', 16),
+        ("id = a OR (id = b AND item IN (c d))", 34),
+        ("(id = a", 7),
+        ("id = a AND id = b OR id = c", 19),
+        (" OR ".join(["id = a"] * 101), 1004),
+    ],
+)
+def test_says_where(text: str, place: int) -> None:
+    with pytest.raises(FilterError, match=rf"\(at character {place}\)$"):
+        compile_filter(text, SCHEMA)
+    if '"' in text:
+        with pytest.raises(FilterError, match="quote is not closed"):
+            compile_filter(text, SCHEMA)

@@ -99,36 +99,46 @@ def parse(text: str) -> Condition:
     """
     if len(text) > MAX_CHARACTERS:
         raise FilterError(f"it has {len(text)} characters, at most {MAX_CHARACTERS} are allowed")
-    parser = _Parser(_tokens(text))
-    condition = parser.junction(0)
-    if parser.peek() is not None:
-        raise FilterError(f"{parser.peek()!r} is not expected there")
-    return condition
+    tokens, places = _tokens(text)
+    parser = _Parser(tokens)
+    try:
+        return parser.whole()
+    except FilterError as error:
+        raise FilterError(f"{error} (at character {places[parser.taken - 1] + 1})" if tokens else str(error)) from error
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
+def _tokens(text: str) -> tuple[list[tuple[str, str]], list[int]]:
+    """Return kind and text of the tokens, and where each begins."""
     tokens: list[tuple[str, str]] = []
+    places: list[int] = []
     place, text, in_list = 0, text.rstrip(), False
     while place < len(text):
         match = (_LIST_TOKEN if in_list else _TOKEN).match(text, place)
         if match is None:
-            raise FilterError(f"cannot read {text[place : place + 20]!r}; texts with signs in them need quotes")
+            rest = text[place:].lstrip()
+            cause = "its quote is not closed" if rest[0] in "\"'" else "texts with signs in them need quotes"
+            raise FilterError(f"cannot read {rest[:20]!r}, {cause} (at character {len(text) - len(rest) + 1})")
         kind = str(match.lastgroup)
         if kind == "operator" and match[kind] in "()":
             in_list = match[kind] == "(" and tokens[-1:] == [("word", "IN")]
         tokens.append((kind, match[kind]))
+        places.append(match.start(kind))
         place = match.end()
-    return tokens
+    return tokens, places
 
 
 class _Parser:
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self._tokens = tokens
-        self._place = 0
+        self.taken = 0
+        """Tokens that were looked at."""
         self._comparisons = 0
 
-    def peek(self) -> str | None:
-        return self._tokens[self._place][1] if self._place < len(self._tokens) else None
+    def whole(self) -> Condition:
+        condition = self.junction(0)
+        if self.taken < len(self._tokens):
+            raise FilterError(f"{self._next()[1]!r} is not expected there")
+        return condition
 
     def junction(self, depth: int) -> Condition:
         if depth > MAX_DEPTH:
@@ -184,13 +194,13 @@ class _Parser:
             raise FilterError(f"it has more than {MAX_COMPARISONS} comparisons")
 
     def _is_word(self, *words: str) -> bool:
-        return self._place < len(self._tokens) and self._tokens[self._place] in [("word", word) for word in words]
+        return self.taken < len(self._tokens) and self._tokens[self.taken] in [("word", word) for word in words]
 
     def _next(self) -> tuple[str, str]:
-        if self._place == len(self._tokens):
+        if self.taken == len(self._tokens):
             raise FilterError("it ends too early")
-        self._place += 1
-        return self._tokens[self._place - 1]
+        self.taken += 1
+        return self._tokens[self.taken - 1]
 
 
 def _comparison(field: str, operator: str, kind: str, token: str) -> Comparison:
