@@ -204,9 +204,7 @@ def test_a_changed_document_is_noticed(
 def test_a_lost_database_is_no_empty_collection(
     open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
 ) -> None:
-    catalog = open_catalog()
-    catalog.create(collection_of(), if_not_exists=False)
-    catalog.close()
+    _make_and_close(open_catalog, collection_of)
     for path in tmp_path.rglob("documents.sqlite3*"):
         path.unlink()
     assert open_catalog().names() == [("gallery", False)]
@@ -227,9 +225,7 @@ def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
 def test_leftovers_of_a_crash_are_removed_and_nothing_else(
     open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
 ) -> None:
-    catalog = open_catalog()
-    catalog.create(collection_of(), if_not_exists=False)
-    catalog.close()
+    _make_and_close(open_catalog, collection_of)
     collections = tmp_path / "collections"
     (existing,) = collections.iterdir()
     # Killed after the directory was made and before the collection existed.
@@ -246,9 +242,7 @@ def test_leftovers_of_a_crash_are_removed_and_nothing_else(
 def test_collections_without_their_list_are_no_empty_service(
     open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
 ) -> None:
-    catalog = open_catalog()
-    catalog.create(collection_of(), if_not_exists=False)
-    catalog.close()
+    _make_and_close(open_catalog, collection_of)
     registry = tmp_path / "registry.sqlite3"
     for leftover in tmp_path.glob("registry.sqlite3-*"):
         leftover.unlink()
@@ -263,9 +257,7 @@ def test_collections_without_their_list_are_no_empty_service(
 def test_a_damaged_list_of_collections_says_what_can_be_done(
     open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
 ) -> None:
-    catalog = open_catalog()
-    catalog.create(collection_of(), if_not_exists=False)
-    catalog.close()
+    _make_and_close(open_catalog, collection_of)
     registry = tmp_path / "registry.sqlite3"
     content = registry.read_bytes()
     registry.write_bytes(content[:4096] + bytes(4096) + content[8192:])
@@ -502,9 +494,7 @@ def test_an_index_that_cannot_be_kept_is_used_all_the_same(
 def test_a_list_of_collections_whose_tables_have_lost_their_names_is_damaged(
     open_catalog: Callable[..., Catalog], collection_of: Settings, tmp_path: Path
 ) -> None:
-    catalog = open_catalog()
-    catalog.create(collection_of(), if_not_exists=False)
-    catalog.close()
+    _make_and_close(open_catalog, collection_of)
     registry = tmp_path / "registry.sqlite3"
     content = registry.read_bytes()
     assert b"CREATE TABLE collections" in content
@@ -547,6 +537,12 @@ def test_a_changed_column_of_the_table_alone_is_damage(
     with pytest.raises(ServiceError) as caught:
         open_catalog().get("gallery")
     assert caught.value.reason == "STORAGE_CORRUPT"
+
+
+def _make_and_close(open_catalog: Callable[..., Catalog], collection_of: Settings) -> None:
+    catalog = open_catalog()
+    catalog.create(collection_of(), if_not_exists=False)
+    catalog.close()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Look(NamedTuple):
 
 
 def join(looks: Sequence[Look]) -> Look:
-    """Put the boxes of several looks side by side, each judged by the others.
+    """Put the boxes of several looks side by side, each rescored by the others.
 
     A box keeps 1 - `AGREEMENT_SHARE` of its score; the rest is the best score, class by class, that another look gives
     to boxes which overlap it by more than `SAME_OBJECT_IOU`, nothing if it has no such box; of several other looks, the
@@ -43,14 +43,14 @@ def join(looks: Sequence[Look]) -> Look:
     if len(looks) == 1:
         return looks[0]
     best = [_best(look) for look in looks]
-    judged = [_Judged(look) for look in best]
+    rescored = [_Rescored(look) for look in best]
     for first, second in combinations(range(len(best)), 2):
         # Once for both: comparing boxes is what costs.
         same = (_overlaps(best[first].boxes, best[second].boxes) > SAME_OBJECT_IOU).astype("float32")
-        judged[first].hear(best[second], same)
-        judged[second].hear(best[first], same.transpose([0, 2, 1]))
-    sentences = [one.sentence(len(looks) - 1) for one in judged]
-    return Look(*(paddle.concat(parts, axis=1) for parts in zip(*sentences, strict=True)))
+        rescored[first].compare(best[second], same)
+        rescored[second].compare(best[first], same.transpose([0, 2, 1]))
+    parts = zip(*(one.result(len(looks) - 1) for one in rescored), strict=True)
+    return Look(*(paddle.concat(part, axis=1) for part in parts))
 
 
 def _best(look: Look) -> Look:
@@ -60,8 +60,8 @@ def _best(look: Look) -> Look:
     return Look(*(paddle.take_along_axis(part, index.expand([-1, -1, part.shape[2]]), axis=1) for part in look))
 
 
-class _Judged:
-    """A look, and what others have said of its boxes so far."""
+class _Rescored:
+    """A look, with the scores and boxes of others that show the same objects added up."""
 
     def __init__(self, look: Look) -> None:
         self._scores = look.scores
@@ -69,8 +69,8 @@ class _Judged:
         self._weights = look.scores.max(axis=2, keepdim=True)
         self._boxes = look.boxes * self._weights
 
-    def hear(self, other: Look, same: Tensor) -> None:
-        """Take in another look; `same` [N, boxes, its boxes] is 1 where two show one object, else 0."""
+    def compare(self, other: Look, same: Tensor) -> None:
+        """Add another look; `same` [N, boxes, its boxes] is 1 where two show one object, else 0."""
         classes = paddle.unbind(other.scores, axis=2)
         self._agreed += paddle.stack([(same * scores.unsqueeze(1)).max(axis=2) for scores in classes], axis=2)
         seen = same * other.scores.max(axis=2).unsqueeze(1)
@@ -79,8 +79,8 @@ class _Judged:
         self._boxes += paddle.take_along_axis(other.boxes, nearest, axis=1) * weight
         self._weights += weight
 
-    def sentence(self, others: int) -> Look:
-        """Return the boxes as they are now that so many other looks were heard."""
+    def result(self, others: int) -> Look:
+        """Return boxes and scores after so many other looks."""
         scores = self._scores * (1 - AGREEMENT_SHARE) + self._agreed * (AGREEMENT_SHARE / others)
         return Look(self._boxes / (self._weights + _LEAST), scores)
 
