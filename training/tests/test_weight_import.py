@@ -13,9 +13,10 @@ import paddle
 import pytest
 from click.testing import CliRunner, Result
 from paddle import nn
-from picoseek_bundle import load_bundle
+from picoseek_bundle import Task, default_bundle, load_bundle
 from picoseek_training import checkpoint
 from picoseek_training.cli import main
+from picoseek_training.embedder.exported import ExportedEmbedder
 from picoseek_training.export.old_format import write_old_program
 from picoseek_training.export.program import NetworkInput, write_program
 from picoseek_training.network_checkpoint import NetworkCheckpoint, load_network_checkpoint
@@ -241,3 +242,28 @@ def test_what_is_no_source_is_answered_with_what_would_be(tmp_path: Path) -> Non
         import_weights(tmp_path)
     with pytest.raises(ValueError, match="did you mean"):
         import_weights(tmp_path, "picodet_xx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dropout", [None, 0.0])
+def test_features_that_a_file_does_not_scale_are_not_scaled(tmp_path: Path, dropout: float | None) -> None:
+    network = _trained("general_recognition_v2", dropout=dropout)
+    copy = create("general_recognition_v2", dropout=dropout)
+    copy.set_state_dict(network.state_dict())
+    write_program(copy, (IMAGE,), tmp_path)
+    imported = import_weights(tmp_path)
+    assert imported.checkpoint.settings.get("dropout") == dropout
+    re_parameterize(imported.network)
+    _assert_same_answers(imported.network, network, 1e-5)
+
+
+@pytest.mark.slow
+def test_the_embedder_that_ships_comes_back_with_the_same_answers() -> None:
+    folder = default_bundle(Task.EMBEDDING)
+    pictures = np.random.default_rng(1).normal(size=(2, 3, 192, 192)).astype(np.float32)
+    bundle = load_bundle(folder)
+    expected = ExportedEmbedder(bundle.program, bundle.weights)(pictures)
+    network = import_weights(folder).network
+    with paddle.no_grad():
+        (actual,) = run_on_pictures(network, paddle.to_tensor(pictures)).values()
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=0, atol=1e-3 * np.abs(expected).max())

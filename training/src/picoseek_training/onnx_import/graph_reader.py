@@ -39,7 +39,7 @@ def read_onnx_graph(path: Path) -> Graph:
     nodes = tuple(_node(node, constants) for node in graph.node)
     # Older files list their constants among the inputs.
     inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
-    return Graph(nodes, constants, inputs)
+    return Graph(nodes, constants, inputs, _factors(graph, constants))
 
 
 def _node(node: onnx.NodeProto, constants: dict[str, Array]) -> Node:
@@ -51,6 +51,13 @@ def _node(node: onnx.NodeProto, constants: dict[str, Array]) -> Node:
         inputs[1] = transposed
     output = node.output[0] if node.output else ""
     return Node(_KINDS.get(node.op_type, Kind.OTHER), tuple(inputs), output, node.name)
+
+
+def _factors(graph: onnx.GraphProto, constants: dict[str, Array]) -> frozenset[float]:
+    products = (name for node in graph.node if node.op_type == "Mul" for name in node.input)
+    return frozenset(
+        float(constants[name].item()) for name in products if name in constants and constants[name].size == 1
+    )
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:

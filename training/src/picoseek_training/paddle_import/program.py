@@ -72,7 +72,7 @@ def read_program(program: Path, weights: Path) -> Graph:
     """
     content = program.read_bytes()
     try:
-        nodes, names, inputs = _read_new(content) if program.suffix == ".json" else _read_old(content)
+        nodes, names, inputs, factors = _read_new(content) if program.suffix == ".json" else _read_old(content)
     except PaddleFileError:
         raise
     except Exception as error:  # what a damaged description raises is beyond listing
@@ -89,10 +89,10 @@ def read_program(program: Path, weights: Path) -> Graph:
         for name in node.inputs if node.kind is Kind.ADD else ():
             if name in constants and constants[name].shape == (1,):
                 constants[name] = constants[name].reshape(1, 1, 1, 1)
-    return Graph(tuple(nodes), constants, inputs)
+    return Graph(tuple(nodes), constants, inputs, factors)
 
 
-_Content = tuple[list[Node], dict[str, Sequence[int]], dict[str, tuple[int, ...]]]
+_Content = tuple[list[Node], dict[str, Sequence[int]], dict[str, tuple[int, ...]], frozenset[float]]
 
 
 def _read_new(content: bytes) -> _Content:
@@ -104,6 +104,8 @@ def _read_new(content: bytes) -> _Content:
     names: dict[str, Sequence[int]] = {}
     inputs: dict[str, tuple[int, ...]] = {}
     tensors: dict[int, str] = {}
+    numbers: dict[int, float] = {}
+    factors: set[float] = set()
     for operation in operations:
         outputs = operation["O"] if isinstance(operation["O"], list) else [operation["O"]]
         kind = operation["#"].split(".", 1)[-1]
@@ -114,6 +116,12 @@ def _read_new(content: bytes) -> _Content:
             continue
         for output in outputs:
             tensors[output["%"]] = f"%{output['%']}"
+        if kind == "full":
+            numbers[outputs[0]["%"]] = float(_new_attribute(operation, "value"))
+        elif kind in ("scale", "dropout"):
+            amount = [numbers[each["%"]] for each in operation["I"] if each["%"] in numbers]
+            mode = _new_attribute(operation, "mode") if kind == "dropout" else ""
+            factors.update(_factor(kind, mode, value) for value in amount[:1])
         if kind == "data":
             inputs[_new_attribute(operation, "name")] = tuple(_new_shape(outputs[0]))
         if outputs:
@@ -123,7 +131,14 @@ def _read_new(content: bytes) -> _Content:
                 picture, mean, variance, scale, shift = arguments[:5]
                 arguments = [picture, scale, shift, mean, variance]
             nodes.append(Node(known, tuple(arguments), tensors[outputs[0]["%"]], kind))
-    return nodes, names, inputs
+    return nodes, names, inputs, frozenset(factors)
+
+
+def _factor(kind: str, mode: str, value: float) -> float:
+    """Return what a `scale` or a `dropout` multiplies by in evaluation."""
+    if kind == "scale":
+        return value
+    return 1.0 if mode == "upscale_in_train" else 1.0 - value
 
 
 def _new_shape(output: Mapping[str, Any]) -> Sequence[int]:
@@ -149,7 +164,13 @@ def _read_old(content: bytes) -> _Content:
         elif variable.name in feeds:
             inputs[variable.name] = shape
     nodes: list[Node] = []
+    factors: set[float] = set()
     for operation in block.ops:
+        if operation.type in ("scale", "dropout"):
+            attributes = {each.name: each for each in operation.attrs}
+            amount = attributes["scale" if operation.type == "scale" else "dropout_prob"].f
+            mode = attributes["dropout_implementation"].s if operation.type == "dropout" else ""
+            factors.add(_factor(operation.type, mode, amount))
         outputs = [name for each in operation.outputs for name in each.arguments if each.parameter in ("Out", "Output")]
         kind = _KINDS.get(operation.type, Kind.OTHER)
         if kind is Kind.NORM:
@@ -159,7 +180,7 @@ def _read_old(content: bytes) -> _Content:
         flat = [name for parameter in wanted for name in arguments.get(parameter, [])]
         if outputs:
             nodes.append(Node(kind, tuple(flat), outputs[0], operation.type))
-    return nodes, names, inputs
+    return nodes, names, inputs, frozenset(factors)
 
 
 def _old_tensor(kind: Any) -> Any:

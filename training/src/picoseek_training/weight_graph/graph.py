@@ -50,6 +50,8 @@ class Graph:
     """Tensors whose values the file holds."""
     inputs: dict[str, tuple[int, ...]]
     """Shapes of what it takes; -1 where a size is left open."""
+    factors: frozenset[float] = frozenset()
+    """Numbers by which it multiplies whole tensors, such as 1 - p of a dropout in evaluation."""
 
     @property
     def picture_size(self) -> tuple[int, int] | None:

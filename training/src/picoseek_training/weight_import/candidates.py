@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,10 +11,13 @@ import paddle
 from paddle import nn
 
 from picoseek_training.networks import registry
+from picoseek_training.networks.layers import DownscaleInInferDropout
 
 Shape = tuple[int, ...]
 _DISTANCE_BINS = 4 * 8
 """Outputs of a legacy PicoDet head beside the classes: eight bins for each side."""
+
+_SAME_FACTOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,19 @@ def told_settings(choice: NetworkChoice, shapes: Mapping[str, Shape]) -> Network
             settings["use_last_conv"] = False
     defaults = registry.default_config(choice.name)
     return choice.with_settings({key: value for key, value in settings.items() if getattr(defaults, key) != value})
+
+
+def told_dropout(choice: NetworkChoice, network: nn.Layer, factors: Collection[float]) -> NetworkChoice:
+    """Return the choice without dropout where the network would multiply by a number that its file does not.
+
+    Args:
+        choice: A network.
+        network: The same, built.
+        factors: Numbers by which the file multiplies whole tensors.
+    """
+    dropouts = [layer for layer in network.sublayers() if isinstance(layer, DownscaleInInferDropout)]
+    unlike = [layer for layer in dropouts if not any(abs(1 - layer.p - factor) < _SAME_FACTOR for factor in factors)]
+    return choice.with_settings({"dropout": 0.0}) if any(layer.p > 0 for layer in unlike) else choice
 
 
 @cache

@@ -87,7 +87,7 @@ def _from_state(source: Path, names: Sequence[str]) -> ImportedNetwork:
 
 def _from_graph(graph: Graph, names: Sequence[str], source: Path, pictures: Pictures | None) -> ImportedNetwork:
     layers = _once(weighted_layers(graph))
-    choice, layer, steps = recognise_layers(layers, names)
+    choice, layer, steps = recognise_layers(layers, names, graph.factors)
     size = graph.picture_size
     side = default_side(choice.name)
     needed = pictures is not None and any(each.kind == "convolution" and each.norm is None for each in layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import paddle
@@ -10,7 +10,14 @@ from paddle import nn
 
 from picoseek_training.networks import registry
 from picoseek_training.weight_graph.weighted_layers import WeightedLayer
-from picoseek_training.weight_import.candidates import NetworkChoice, Shape, state_shapes, told_settings, variants
+from picoseek_training.weight_import.candidates import (
+    NetworkChoice,
+    Shape,
+    state_shapes,
+    told_dropout,
+    told_settings,
+    variants,
+)
 from picoseek_training.weight_import.execution import LayerStep, trace_layers
 from picoseek_training.weight_import.filling import differences
 
@@ -47,13 +54,14 @@ def recognise_state(shapes: Mapping[str, Shape], names: Sequence[str]) -> Networ
 
 
 def recognise_layers(
-    layers: Sequence[WeightedLayer], names: Sequence[str]
+    layers: Sequence[WeightedLayer], names: Sequence[str], factors: Collection[float]
 ) -> tuple[NetworkChoice, nn.Layer, list[LayerStep]]:
     """Return the network whose layers a file lists, built, with its layers in order of execution.
 
     Args:
         layers: What runs in the file, in order.
         names: Networks that come into question.
+        factors: Numbers by which the file multiplies whole tensors.
 
     Raises:
         UnknownNetworkError: It is none of them.
@@ -65,7 +73,7 @@ def recognise_layers(
     choices.sort(key=lambda choice: _distance(state_shapes(choice), shapes))
     nearest: tuple[list[str], NetworkChoice] | None = None
     for choice in choices[:_TRIED]:
-        fitted, network, steps = _fitted(choice, layers)
+        fitted, network, steps = _fitted(choice, layers, factors)
         found = differences(steps, layers)
         if not found:
             return fitted, network, steps
@@ -86,8 +94,10 @@ def all_names(network: str | None) -> list[str]:
     return [network]
 
 
-def _fitted(choice: NetworkChoice, layers: Sequence[WeightedLayer]) -> tuple[NetworkChoice, nn.Layer, list[LayerStep]]:
-    """Build the choice with the settings that the layers tell."""
+def _fitted(
+    choice: NetworkChoice, layers: Sequence[WeightedLayer], factors: Collection[float]
+) -> tuple[NetworkChoice, nn.Layer, list[LayerStep]]:
+    """Build the choice with the settings that the layers and factors tell."""
     network = choice.build()
     steps = trace_layers(network, paddle.zeros([1, 3, _TRACE_SIDE, _TRACE_SIDE]))
     if len(steps) != len(layers):
@@ -102,7 +112,7 @@ def _fitted(choice: NetworkChoice, layers: Sequence[WeightedLayer]) -> tuple[Net
     # Official files name some layers twice, and a layer is traced under one of its names.
     identities = {id(tensor): name for name, tensor in state.items() if name in shapes}
     shapes |= {name: shapes[identities[id(tensor)]] for name, tensor in state.items() if id(tensor) in identities}
-    fitted = told_settings(choice, shapes)
+    fitted = told_dropout(told_settings(choice, shapes), network, factors)
     if fitted == choice:
         return choice, network, steps
     network = fitted.build()

@@ -32,6 +32,8 @@ class RecModelConfig:
     """Classes of the training set; None builds no head, which is what inference needs."""
     branches: Branches = "all"
     """Depthwise branches of a PP-LCNetV2 backbone; `largest` fits weights whose branches were fused."""
+    dropout: float | None = None
+    """Probability of the backbone's dropout, whose evaluation multiplies by 1 - dropout; None: as its configuration."""
 
 
 REC_MODEL_CONFIGS: dict[str, RecModelConfig] = {
@@ -65,6 +67,8 @@ def build_rec_model(config: RecModelConfig) -> RecModel:
 
 def _backbone(config: RecModelConfig) -> PPLCNet | PPLCNetV2:
     settings = config.backbone
+    if config.dropout is not None:
+        settings = replace(settings, dropout=config.dropout)
     if config.neck == "bn":
         settings = replace(settings, class_expand=config.dimension)
     if isinstance(settings, PPLCNetV2Config) and config.branches != "all":
