@@ -56,11 +56,15 @@ def catalog(open_catalog: Callable[..., Catalog]) -> Catalog:
     return open_catalog()
 
 
-def make(catalog: Catalog, name: str = "g", factory: str = "HNSW8", dimension: int = DIMENSION) -> Collection:
-    space = embedding_pb2.EmbeddingSpace(digest="sha256:" + "5e" * 32, dimension=dimension)
+SPACE = "sha256:" + "5e" * 32
+
+
+def make(
+    catalog: Catalog, name: str = "g", factory: str = "HNSW8", dimension: int = DIMENSION, space: str = SPACE
+) -> Collection:
     asked = collection_pb2.Collection(
         name=name,
-        space=space,
+        space=embedding_pb2.EmbeddingSpace(digest=space, dimension=dimension),
         metric=embedding_pb2.METRIC_L2,
         index=collection_pb2.IndexConfig(factory=factory),
         schema=[collection_pb2.AttributeField(name="size", type=collection_pb2.ATTRIBUTE_TYPE_INT)],
@@ -265,6 +269,25 @@ def test_revisions_after_a_restore(library: SnapshotLibrary, catalog: Catalog) -
     of_stranger = stranger.shard.snapshot.revision
     over = restore(library, catalog, "one", "stranger", overwrite=True)
     assert not over.history.contains(of_stranger, over.shard.snapshot.revision.epoch)
+
+
+def test_another_collection_is_replaced_only_by_vectors_of_its_space(
+    library: SnapshotLibrary, catalog: Catalog
+) -> None:
+    collection = make(catalog)
+    write(collection, documents([1]), "a")
+    snapshot(library, collection, "one")
+    before = contents(collection)
+    other = make(catalog, "other", space="sha256:" + "07" * 32)
+    write(other, documents([2]), "a")
+    kept = contents(other)
+    with pytest.raises(ServiceError) as error:
+        restore(library, catalog, "one", "other", overwrite=True)
+    assert reason_of(error) == "EMBEDDING_SPACE_MISMATCH"
+    assert catalog.get("other") is other and contents(other) == kept
+    catalog.delete("g", etag="")
+    make(catalog, space="sha256:" + "07" * 32)
+    assert contents(restore(library, catalog, "one", "g", overwrite=True)) == before
 
 
 def test_names_and_what_is_there_already(library: SnapshotLibrary, catalog: Catalog) -> None:

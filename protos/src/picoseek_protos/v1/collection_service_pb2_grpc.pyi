@@ -333,6 +333,7 @@ class CollectionServiceStub(typing.Generic[_CollectionServiceCreateCollectionTyp
     | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
     | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
     | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                   | restore under another name, or delete the target first |
     | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
     | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
     | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |
@@ -643,6 +644,7 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
     | INVALID_ARGUMENT | SNAPSHOT_INVALID                              | see the message, which names the field          |
     | NOT_FOUND        | SNAPSHOT_NOT_FOUND                            | ListSnapshots names those there are             |
     | ALREADY_EXISTS   | SNAPSHOT_EXISTS                               | choose another name, or delete it first         |
+    | FAILED_PRECONDITION | EMBEDDING_SPACE_MISMATCH                   | restore under another name, or delete the target first |
     | FAILED_PRECONDITION | SNAPSHOT_STORE_REFUSED                     | give the service the rights that the message names |
     | ABORTED          | RESTORE_SUPERSEDED                            | look at the collection and decide anew          |
     | UNAVAILABLE      | SNAPSHOT_STORE_UNAVAILABLE, COLLECTION_RESTORED | send it again                                 |

@@ -318,7 +318,7 @@ class RestoreSnapshotRequest(google.protobuf.message.Message):
     """Collection to make. Empty: the snapshot's own, which must not exist unless `overwrite`."""
     overwrite: builtins.bool
     """Put it in the place of the target that is there. The old one answers until the restored one is complete; then all calls see that one,
-    under a new epoch.
+    under a new epoch. Another collection than the snapshot's own is replaced only if its vectors are of the same embedding space.
     """
     request_id: builtins.str
     """See UpsertRequest.request_id."""

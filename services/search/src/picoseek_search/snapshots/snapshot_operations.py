@@ -19,7 +19,7 @@ from picoseek_search.snapshots.snapshot_library import (
     snapshot_exists,
     snapshot_not_found,
 )
-from picoseek_search.snapshots.snapshot_reader import SnapshotReader
+from picoseek_search.snapshots.snapshot_reader import SnapshotReader, check_space
 from picoseek_search.snapshots.snapshot_writer import SnapshotWriter
 
 
@@ -107,7 +107,7 @@ class SnapshotOperations:
 
         Raises:
             ServiceError: SNAPSHOT_INVALID, SNAPSHOT_NOT_FOUND, SNAPSHOT_DAMAGED, COLLECTION_EXISTS, ALIAS_EXISTS,
-                OVERLOADED, DISK_FULL.
+                EMBEDDING_SPACE_MISMATCH, OVERLOADED, DISK_FULL.
         """
         self._check_location(request.location)
         collection = self._catalog.real_name(request.collection)
@@ -117,8 +117,9 @@ class SnapshotOperations:
         known = self._operations.find(id_) if id_ else None
         if known is not None:
             return known
-        self._library.get(collection, request.snapshot)
+        manifest, _ = self._library.get(collection, request.snapshot)
         self._catalog.check_target(target, overwrite=request.overwrite)
+        check_space(manifest, self._catalog, target)
 
         def work(progress: Progress) -> str:
             reader = SnapshotReader(self._library, collection, request.snapshot, progress)

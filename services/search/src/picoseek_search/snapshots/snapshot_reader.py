@@ -37,6 +37,29 @@ _Item = TypeVar("_Item")
 _Read = TypeVar("_Read")
 
 
+def check_space(manifest: Manifest, catalog: Catalog, target: str) -> None:
+    """Refuse to put a snapshot in the place of another collection whose vectors are of another embedding space.
+
+    Raises:
+        ServiceError: EMBEDDING_SPACE_MISMATCH.
+    """
+    own = json_format.ParseDict(manifest.settings, collection_pb2.Collection(), ignore_unknown_fields=True)
+    try:
+        replaced = catalog.get(target).specification
+    except ServiceError:
+        # There is none, or none that can be read.
+        return
+    if replaced.name != own.name and replaced.space != own.space.digest:
+        raise errors.failed_precondition(
+            "EMBEDDING_SPACE_MISMATCH",
+            f"the snapshot's vectors are of space {own.space.digest[:80]!r} and collection {target!r} is of "
+            f"{replaced.space!r}: its callers could not search it any more; choose another target, or delete "
+            f"{target!r} first",
+            space=own.space.digest[:80],
+            collection_space=replaced.space,
+        )
+
+
 class SnapshotReader:
     """Reads one snapshot. What is missing or not what was written is named in an error, before anything rests on it."""
 
@@ -80,10 +103,12 @@ class SnapshotReader:
             overwrite: put it in the place of the one that has this name, if there is one.
 
         Raises:
-            ServiceError: what verify() raises; COLLECTION_EXISTS, ALIAS_EXISTS, RESTORE_SUPERSEDED, DISK_FULL.
+            ServiceError: what verify() raises; COLLECTION_EXISTS, ALIAS_EXISTS, EMBEDDING_SPACE_MISMATCH,
+                RESTORE_SUPERSEDED, DISK_FULL.
             OperationStoppedError: it was stopped. Whatever the reason, everything is as it was then.
         """
         catalog.check_target(target, overwrite=overwrite)
+        check_space(self._manifest, catalog, target)
         self._progress.expect(self._manifest.size_bytes)
         settings = json_format.ParseDict(
             self._manifest.settings, collection_pb2.Collection(), ignore_unknown_fields=True
