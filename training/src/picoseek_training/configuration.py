@@ -79,6 +79,8 @@ def _checked(
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "dataclass_type":
             message = "keys with values belong here"
+        elif first["type"] == "missing":
+            message = "this key is missing"
         elif first["type"] == "unexpected_keyword_argument":
             message = f"there is no such key{_suggestion(kind, parts)}"
         raise ValueError(": ".join([*said, message])) from error
@@ -104,6 +106,10 @@ def _keys(kind: Any, parts: tuple[str, ...]) -> set[str]:
 def _read_yaml(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{path} is no YAML: {where}{error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {error}") from error
 

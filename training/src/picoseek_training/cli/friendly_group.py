@@ -26,7 +26,13 @@ class FriendlyGroup(click.Group):
         except BrokenPipeError:
             raise
         except (OSError, ValueError, FloatingPointError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_said(error)) from error
         except KeyboardInterrupt as stop:
             click.echo("interrupted; a training goes on from its last checkpoint with the same command", err=True)
             ctx.exit(_TERMINATED if isinstance(stop, TerminatedError) else _INTERRUPTED)
+
+
+def _said(error: Exception) -> str:
+    """Return what went wrong, without the system's number for it."""
+    is_file = isinstance(error, OSError) and error.filename and error.strerror
+    return f"{error.filename}: {error.strerror}" if is_file else str(error)

@@ -20,4 +20,9 @@ class FriendlyGroup(click.Group):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_said(error)) from error
+
+
+def _said(error: OSError) -> str:
+    """Return what the system or this program says of a file, without the system's number for it."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

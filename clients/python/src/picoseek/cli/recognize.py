@@ -20,7 +20,7 @@ from picoseek.drawing import draw_recognition
 from picoseek.errors import InvalidArgumentError
 from picoseek.picture import read_picture_file
 from picoseek.picture_file import decode_picture, write_picture
-from picoseek.recognition import Recognition
+from picoseek.recognition import Recognition, RecognizedObject
 from picoseek.recognition_json import recognition_json
 from picoseek.verdict import Explanation, Verdict, VerdictKind
 
@@ -111,7 +111,7 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
     for found in answer.objects:
         box = " ".join(f"{value:.0f}" for value in found.box.as_list())
         score = "" if found.score is None else f"{found.score:.3f}"
-        second = f"   next: {found.runner_up.label} {found.runner_up.score:.3f}" if found.runner_up else ""
+        second = _others(found)
         style = "green" if found.known else "dim"
         console.print(f"  {found.label or 'unknown':<24} {score:>6}   {found.source.value} {box}{second}", style=style)
         if found.verdict is not None:
@@ -123,6 +123,12 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
         console.print("  nothing found", style="dim")
     if target is not None:
         console.print(f"  -> {target}", style="dim")
+
+
+def _others(found: RecognizedObject) -> str:
+    """Return the nearest item, if it is not the answer, and the one after it."""
+    named = {"nearest": None if found.known else next(iter(found.candidates), None), "next": found.runner_up}
+    return "".join(f"   {place}: {one.label} {one.score:.3f}" for place, one in named.items() if one)
 
 
 def _verdict(verdict: Verdict) -> str:
