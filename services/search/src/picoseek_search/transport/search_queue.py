@@ -94,7 +94,7 @@ class SearchQueue(Generic[WorkT, AnswerT]):
             Its answer; cancel it to wait no more.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting[WorkT, AnswerT](work, key, queries, deadline, over, kind, loop.create_future())
+        waiting: _Waiting[WorkT, AnswerT] = _Waiting(work, key, queries, deadline, over, kind, loop.create_future())
         waiting.answer.add_done_callback(lambda answer: self._left(waiting) if answer.cancelled() else None)
         if kind is not None and self._costs.is_light(kind, queries):
             if not self._light:
