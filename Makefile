@@ -72,8 +72,9 @@ endif
 demo: $(VENV)/.runtime $(DEMO_NEEDS) ## Recognise real photographs through both services (DATA=<folder a class>, EMBEDDER=efficientnet-lite0)
 	@$(BIN)/python -m demo --packages $(VENV)/demo-pictures $(if $(DATA),--data "$(DATA)") $(if $(EMBEDDER),--embedder $(EMBEDDER))
 
+# Each worker imports Paddle and starts services of its own, so more of them want more memory.
 test: $(VENV)/.dev ## Run every test; starts the real processes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 paddlex: $(VENV)/.dev $(VENV)-paddlex/.done ## Compare the shipped models in PaddleX's PP-ShiTuV2 pipeline with the services
 	@PICOSEEK_PADDLEX="$(abspath $(VENV)-paddlex/bin/python)" $(BIN)/python -m pytest tests/end_to_end/test_paddlex.py

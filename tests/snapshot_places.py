@@ -60,7 +60,8 @@ def s3_server(root: Path) -> Iterator[str]:
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     config.write_text(json.dumps({"identities": [identity]}))
-    ports = {name: _port() for name in ("master", "volume", "filer", "s3")}
+    # It listens on each port + 10000, too, which is no free_port().
+    ports = {name: waiting.free_port() for name in ("master", "volume", "filer", "s3")}
     weed = shutil.which("weed", path=sysconfig.get_path("scripts"))
     command = [weed, "server", f"-dir={root}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
     command += [f"-s3.config={config}", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
@@ -113,8 +114,3 @@ def _s3(endpoint: str, prefix: str) -> S3Store:
         client_options={"allow_http": True},
         retry_config={"max_retries": 0},
     )
-
-
-def _port() -> int:
-    # SeaweedFS listens on port + 10000, too.
-    return next(port for port in iter(waiting.free_port, None) if port < 50000)
