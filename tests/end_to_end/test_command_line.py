@@ -121,6 +121,13 @@ def test_an_import_again_changes_nothing_and_a_bad_picture_is_skipped(
     cv2.imencode(".png", _pattern(1, 78))[1].tofile(source / "thing" / "good.png")
     changed = picoseek.json("gallery", "import", source, "--gallery", "twice")
     assert (changed["added"], changed["unchanged"]) == (1, 0)
+    exported, restored = tmp_path / "exported", "restored"
+    picoseek.run("collection", "export", "twice", exported)
+    space = picoseek.json("collection", "show", "twice")["space"]
+    picoseek.run("collection", "create", restored, "--space", space["digest"], "--dimension", space["dimension"])
+    picoseek.run("collection", "import", restored, exported)
+    counts = [picoseek.json("gallery", "import", source, "--gallery", restored)["unchanged"] for _ in range(2)]
+    assert counts == [0, 1], "the files of vectors have no digests, the first import adds them"
     assert "--yes" in picoseek.run("gallery", "delete", "twice", expect=2).stderr
     picoseek.run("gallery", "delete", "twice", "--yes")
     assert "twice" not in picoseek.run("gallery", "list").stdout

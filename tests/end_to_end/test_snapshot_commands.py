@@ -22,6 +22,7 @@ from picoseek import (
     Metric,
     Provenance,
     Revision,
+    SearchOptions,
     VectorType,
 )
 from search_command_line import WITHIN_S, CommandLine, search_command_line
@@ -89,8 +90,8 @@ def parts(document: Document, *, all_: bool = True) -> tuple[object, ...]:
     return (*found, dict(document.attributes), document.payload, where)
 
 
-def contents(client: Client, name: str, vector_type: VectorType = VectorType.FLOAT32) -> list[Document]:
-    return list(client.list_documents(name, include=EVERYTHING, vector_type=vector_type))
+def contents(client: Client, name: str) -> list[Document]:
+    return list(client.list_documents(name, include=EVERYTHING))
 
 
 def test_snapshots(picoseek: CommandLine, client: Client) -> None:
@@ -116,6 +117,19 @@ def test_snapshots(picoseek: CommandLine, client: Client) -> None:
 
 
 @pytest.mark.parametrize("vector_type", list(VectorType))
+def test_vectors_come_back_as_they_were_sent(vector_type: VectorType, client: Client) -> None:
+    name = f"sent-{vector_type.value}"
+    sent = fill(client, name, vector_type, count=3)[1].vector
+    vectors_too = DocumentMask(vector=True)
+    (got,) = client.get(name, ["dö 00001"], include=vectors_too).documents
+    listed = list(client.list_documents(name, include=vectors_too))[1]
+    found = client.search(name, [sent], space=SPACE, options=SearchOptions(k=1, include=vectors_too)).hits[0][0]
+    for document in (got, listed, found.document):
+        assert document.vector.dtype == sent.dtype
+        np.testing.assert_array_equal(document.vector, sent)
+
+
+@pytest.mark.parametrize("vector_type", list(VectorType))
 @pytest.mark.parametrize("name", ["file.parquet", "folder"])
 def test_what_is_exported_can_be_imported(
     name: str, vector_type: VectorType, picoseek: CommandLine, client: Client, tmp_path: Path
@@ -130,7 +144,7 @@ def test_what_is_exported_can_be_imported(
     assert (done["documents"], done["unchanged"]) == (len(documents), 0)
     is_whole = name.endswith(".parquet")
     expected = [parts(one, all_=is_whole) for one in documents]
-    assert [parts(one, all_=is_whole) for one in contents(client, target, vector_type)] == expected
+    assert [parts(one, all_=is_whole) for one in contents(client, target)] == expected
     sequence = client.get_collection(target).revision.sequence
     again = picoseek.run("collection", "import", target, path)
     assert f"0 documents written, {len(documents)} unchanged" in again.stdout
@@ -138,7 +152,7 @@ def test_what_is_exported_can_be_imported(
     assert client.get_collection(target).revision.sequence == sequence
     client.delete(target, ids=[documents[3].id])
     assert picoseek.json("collection", "import", target, path, "--again")["unchanged"] == 0
-    assert [parts(one, all_=is_whole) for one in contents(client, target, vector_type)] == expected
+    assert [parts(one, all_=is_whole) for one in contents(client, target)] == expected
 
 
 def test_some_are_exported(picoseek: CommandLine, client: Client, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from picoseek_training.networks.registry import create
 from picoseek_training.networks.reparameterisation import re_parameterize
 from picoseek_training.paddle_import.errors import PaddleFileError
 from picoseek_training.paddle_import.pickled_state import read_pdparams
+from picoseek_training.weight_import.deploying import imported_model
 from picoseek_training.weight_import.execution import run_on_pictures
 from picoseek_training.weight_import.importing import import_weights
 from picoseek_training.weight_import.recognition import UnknownNetworkError, recognise_state
@@ -116,7 +117,8 @@ def test_an_exported_folder_comes_back_with_the_same_answers(tmp_path: Path, nam
     inputs = (IMAGE, SCALE) if name.startswith("picodet") else (IMAGE,)
     write_program(_copy(network, name), inputs, tmp_path)
     imported = import_weights(tmp_path, name)
-    assert imported.size == (64, 64)
+    assert imported.size == (64, 64) and imported.looks == 1
+    assert imported_model(imported.checkpoint).spec.width == 64
     if name == "pplcnetv2_small":
         # Branches were fused on the way out and stay one.
         assert imported.checkpoint.settings == {"branches": "largest"} and imported.folded > 0
@@ -258,12 +260,25 @@ def test_features_that_a_file_does_not_scale_are_not_scaled(tmp_path: Path, drop
 
 
 @pytest.mark.slow
+def test_a_file_that_looks_twice_is_told(tmp_path: Path) -> None:
+    done = _run("import", "weights", default_bundle(Task.DETECTION), "--out", tmp_path / "detector.ckpt")
+    assert done.exit_code == 0, done.output
+    assert "384 px" in done.stdout and "2 sizes" in done.stderr
+    checkpoint = load_network_checkpoint(tmp_path / "detector.ckpt")
+    assert imported_model(checkpoint).spec.width == 384
+    with pytest.raises(ValueError, match="multiples of 32 px, not 100"):
+        imported_model(checkpoint, 100)
+
+
+@pytest.mark.slow
 def test_the_embedder_that_ships_comes_back_with_the_same_answers() -> None:
     folder = default_bundle(Task.EMBEDDING)
     pictures = np.random.default_rng(1).normal(size=(2, 3, 192, 192)).astype(np.float32)
     bundle = load_bundle(folder)
     expected = ExportedEmbedder(bundle.program, bundle.weights)(pictures)
-    network = import_weights(folder).network
+    imported = import_weights(folder)
+    assert imported.checkpoint.side == 192
+    network = imported.network
     with paddle.no_grad():
         (actual,) = run_on_pictures(network, paddle.to_tensor(pictures)).values()
     np.testing.assert_allclose(actual.numpy(), expected, rtol=0, atol=1e-3 * np.abs(expected).max())

@@ -182,6 +182,12 @@ class FakeSearch(search_service_pb2_grpc.SearchServiceServicer, collection_servi
             await self._trouble.strike(request, context)
         return collection_pb2.GetCollectionResponse(collection=self.collection)
 
+    async def UpdateCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self._trouble.strike(request, context)
+        del self.collection.schema[:]
+        self.collection.schema.extend(request.collection.schema)
+        return collection_pb2.UpdateCollectionResponse(collection=self.collection)
+
     async def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._trouble.strike(request, context)
         self.documents |= {document.id: document for document in request.documents}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,6 +231,11 @@ def test_the_synchronous_face_has_every_method_with_its_documentation() -> None:
         for name, method in vars(implementation).items():
             if not name.startswith("_") and callable(method):
                 assert vars(face)[name].__doc__ == method.__doc__
+
+
+def test_a_threshold_that_is_no_number_is_refused() -> None:
+    with pytest.raises(picoseek.InvalidArgumentError, match="threshold"):
+        picoseek.RecognizerConfig(threshold=math.nan)
 
 
 async def test_an_import_counts_bad_pictures_and_goes_on_where_it_was(services: FakeServices, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_the_score_is_the_number_of_bits_that_differ(client: Any, space: str) ->
     read = search(client, space, "bits", BITS[:2].tobytes(), 1, include=document_pb2.DocumentMask(vector=True))
     assert list(read.ids) == ["d0", "d1"]
     assert [document.vector for document in read.documents] == [BITS[0].tobytes(), BITS[1].tobytes()]
+    assert read.vector_type == embedding_pb2.VECTOR_TYPE_BITS
 
 
 def test_sizes_are_checked_in_bytes_of_bits(

@@ -29,6 +29,8 @@ class NetworkCheckpoint:
     """Its weights; stored as `averaged`, the key of trained checkpoints."""
     source: str = ""
     """Where they come from."""
+    side: int | None = None
+    """Side of the square pictures, in pixels, for which the file was made that they come from, if it said so."""
 
     def build(self) -> nn.Layer:
         """Make the network with these weights, in evaluation mode."""
@@ -46,6 +48,7 @@ class NetworkCheckpoint:
                 "settings": dict(self.settings),
                 "averaged": self.state,
                 "source": self.source,
+                "side": self.side,
             },
             path,
         )
@@ -65,5 +68,9 @@ def load_network_checkpoint(path: Path) -> NetworkCheckpoint:
             "or export a training's checkpoint by its recipe"
         )
     return NetworkCheckpoint(
-        content["network"], content["settings"], content["averaged"], str(content.get("source", ""))
+        content["network"],
+        content["settings"],
+        content["averaged"],
+        str(content.get("source", "")),
+        content.get("side"),
     )

@@ -17,7 +17,7 @@ from picoseek.connection import ConnectionConfig
 from picoseek.deadline import Deadline
 from picoseek.detect_embed import DetectEmbedOptions, EmbedResult, PictureResult
 from picoseek.document import CountResult, DeleteResult, Document, DocumentMask, GetResult, UpsertResult
-from picoseek.embedding import Vector, VectorType
+from picoseek.embedding import Vector
 from picoseek.errors import InvalidArgumentError
 from picoseek.frame_stream import FrameStream
 from picoseek.index_state import IndexState
@@ -40,8 +40,8 @@ from picoseek.wire.detections import (
 from picoseek.wire.galleries import (
     collection_from,
     collection_message,
-    document_from,
     document_message,
+    documents_from,
     index_message,
     index_state_from,
     mask_message,
@@ -484,7 +484,6 @@ class AsyncClient:
         ids: Sequence[str],
         *,
         include: DocumentMask = _ALL_BUT_VECTOR,
-        vector_type: VectorType = VectorType.FLOAT32,
         min_revision: Revision | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
@@ -494,7 +493,6 @@ class AsyncClient:
             collection: name of the collection.
             ids: at most as many as the service allows (1000 by default).
             include: parts to return.
-            vector_type: how to read the vectors.
             min_revision: the answer must hold this revision.
             timeout_s: seconds for the call.
         """
@@ -506,7 +504,7 @@ class AsyncClient:
         )
         response = await self._find(self._stubs.search.Get, request, timeout_s)
         return GetResult(
-            tuple(document_from(document, vector_type) for document in response.documents),
+            documents_from(response),
             tuple(response.missing_ids),
             revision_from(response.revision),
         )
@@ -517,7 +515,6 @@ class AsyncClient:
         *,
         filter: str = "",  # noqa: A002  # the contract's name
         include: DocumentMask = _ALL_BUT_VECTOR,
-        vector_type: VectorType = VectorType.FLOAT32,
         page_size: int = 0,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Document]:
@@ -527,7 +524,6 @@ class AsyncClient:
             collection: name of the collection.
             filter: only documents that meet it, see SearchOptions.filter.
             include: parts to return.
-            vector_type: how to read the vectors.
             page_size: documents fetched at a time, 1 to 1000; 0: the service's default.
             timeout_s: seconds for each page.
         """
@@ -541,8 +537,8 @@ class AsyncClient:
                 include=mask_message(include),
             )
             response = await self._find(self._stubs.search.List, request, timeout_s)
-            for document in response.documents:
-                yield document_from(document, vector_type)
+            for document in documents_from(response):
+                yield document
             token = response.next_page_token
             if not token:
                 return

@@ -74,9 +74,7 @@ class AsyncCollectionTransfer:
         writer = await asyncio.to_thread(open_writer, path, described)
         try:
             some: list[Document] = []
-            listed = self.client.list_documents(
-                self.name, filter=filter, include=_EVERYTHING, vector_type=described.space.type, page_size=_BATCH
-            )
+            listed = self.client.list_documents(self.name, filter=filter, include=_EVERYTHING, page_size=_BATCH)
             async for document in listed:
                 some.append(document)
                 if len(some) == _BATCH:

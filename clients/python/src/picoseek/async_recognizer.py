@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from picoseek.deadline import Deadline
 from picoseek.detect_embed import DetectEmbedOptions, PictureResult, WholePicture
 from picoseek.document import DocumentMask
 from picoseek.embedding import Embedding, Metric
-from picoseek.errors import FailedPreconditionError
+from picoseek.errors import FailedPreconditionError, InvalidArgumentError
 from picoseek.frame_recognitions import recognize_frames
 from picoseek.picture import PictureInput, PictureSource
 from picoseek.picture_object import PictureObject
@@ -56,6 +57,15 @@ class RecognizerConfig:
     """Ask the search service for a verdict on each object at this rate; what is known still goes by the threshold."""
     explain: bool = False
     """Ask why the nearest item of each object is the nearest."""
+
+    def __post_init__(self) -> None:
+        """Check the threshold.
+
+        Raises:
+            InvalidArgumentError: it is NaN, with which nothing can be compared.
+        """
+        if self.threshold is not None and math.isnan(self.threshold):
+            raise InvalidArgumentError("threshold is NaN; give a number or leave it out")
 
 
 class AsyncRecognizer:

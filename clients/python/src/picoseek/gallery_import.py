@@ -11,7 +11,7 @@ from picoseek.async_client import AsyncClient
 from picoseek.collection import AttributeField, AttributeType, Collection
 from picoseek.document import Document, DocumentMask, Provenance
 from picoseek.embedding import Embedding
-from picoseek.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from picoseek.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from picoseek.labelled_pictures import LabelledPicture
 from picoseek.picture import PictureInput, read_picture_file
 from picoseek.served_embedder import find_embedder, find_embedder_of
@@ -20,6 +20,7 @@ from picoseek.usable_results import usable_results
 CONTENT_DIGEST = "content_sha256"
 """Attribute with the digest of a reference's file, by which an import tells what it need not do again."""
 
+_DIGEST = AttributeField(CONTENT_DIGEST, AttributeType.STRING, description="SHA-256 of the file")
 _BATCH = 16
 _BATCH_BYTES = 16 << 20
 _BATCHES_AT_A_TIME = 3
@@ -140,17 +141,33 @@ class GalleryImport:
             embedder = await find_embedder_of(self._client, collection, timeout_s=timeout_s)
         self._embedder = embedder.name
         self._space = embedder.space.digest
-        self._keeps_digests = any(attribute.name == CONTENT_DIGEST for attribute in collection.schema)
+        self._keeps_digests = await self._may_keep_digests(collection)
 
     async def _make(self, timeout_s: float | None) -> Collection:
         embedder = await find_embedder(self._client, self._options.embedder, timeout_s=timeout_s)
         wanted = Collection(
             self._gallery,
             embedder.space,
-            schema=(AttributeField(CONTENT_DIGEST, AttributeType.STRING, description="SHA-256 of the file"),),
+            schema=(_DIGEST,),
             description=self._options.description,
         )
         return await self._client.create_collection(wanted, if_not_exists=True, timeout_s=timeout_s)
+
+    async def _may_keep_digests(self, collection: Collection) -> bool:
+        """Give the schema of a collection that was made otherwise, by an import of vectors say, a place for digests."""
+        named = [attribute.type for attribute in collection.schema if attribute.name == CONTENT_DIGEST]
+        if named:
+            return named == [_DIGEST.type]
+        schema = (*collection.schema, _DIGEST)
+        timeout_s = self._options.timeout_s
+        try:
+            await self._client.update_collection(
+                collection.name, schema=schema, etag=collection.etag, timeout_s=timeout_s
+            )
+        except AbortedError:
+            # It was changed meanwhile, perhaps by another import that gave it the place.
+            return await self._may_keep_digests(await self._client.get_collection(self._gallery, timeout_s=timeout_s))
+        return True
 
     async def _work(self, batches: Iterator[Sequence[LabelledPicture]], tally: _Tally) -> None:
         for batch in batches:

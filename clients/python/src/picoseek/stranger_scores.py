@@ -58,7 +58,6 @@ async def measure_stranger_scores(
             gallery,
             sampled[start : start + _BATCH],
             include=DocumentMask(vector=True),
-            vector_type=space.type,
             timeout_s=deadline.require("the gallery was measured"),
         )
         vectors = [document.vector for document in got.documents if document.vector is not None]

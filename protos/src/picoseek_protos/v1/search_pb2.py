@@ -25,64 +25,65 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from picoseek_protos.v1 import document_pb2 as picoseek_dot_v1_dot_document__pb2
+from picoseek_protos.v1 import embedding_pb2 as picoseek_dot_v1_dot_embedding__pb2
 from picoseek_protos.v1 import revision_pb2 as picoseek_dot_v1_dot_revision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18picoseek/v1/search.proto\x12\x0bpicoseek.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1apicoseek/v1/document.proto\x1a\x1apicoseek/v1/revision.proto\"p\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\tdocuments\x18\x02 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\r\n\x05space\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8a\x01\n\x0eUpsertResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x10\n\x08inserted\x18\x02 \x01(\x04\x12\x10\n\x08replaced\x18\x03 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"T\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"w\n\x0e\x44\x65leteResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x86\x01\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12*\n\x07include\x18\x03 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x04 \x01(\x0b\x32\x15.picoseek.v1.Revision\"u\n\x0bGetResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"\x84\x01\n\x0bListRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12*\n\x07include\x18\x05 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\"z\n\x0cListResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"_\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12+\n\x0cmin_revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"Z\n\rCountResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"I\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\n\n\x02\x65\x66\x18\x02 \x01(\r\x12\x0e\n\x06nprobe\x18\x03 \x01(\r\x12\x0e\n\x06rerank\x18\x04 \x01(\r\"\x82\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0f\n\x07queries\x18\x03 \x01(\r\x12\r\n\x05space\x18\x04 \x01(\t\x12\t\n\x01k\x18\x05 \x01(\r\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x1c\n\x0fscore_threshold\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cmax_per_item\x18\x08 \x01(\r\x12)\n\x06params\x18\t \x01(\x0b\x32\x19.picoseek.v1.SearchParams\x12*\n\x07include\x18\n \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x0b \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x1e\n\x11\x66\x61lse_accept_rate\x18\x0c \x01(\x02H\x01\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\r \x01(\x08\x42\x12\n\x10_score_thresholdB\x14\n\x12_false_accept_rate\"\x94\x03\n\x0eSearchResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05items\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x0f\n\x07offsets\x18\x04 \x03(\r\x12(\n\tdocuments\x18\x05 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\'\n\x08revision\x18\x06 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x18\n\x10index_generation\x18\x07 \x01(\x04\x12)\n\x06shards\x18\x08 \x01(\x0b\x32\x19.picoseek.v1.ShardSummary\x12&\n\x08verdicts\x18\t \x03(\x0b\x32\x14.picoseek.v1.Verdict\x12\x18\n\x10larger_is_closer\x18\n \x01(\x08\x12\x10\n\x08total_us\x18\x0b \x01(\r\x12.\n\x0c\x65xplanations\x18\x0c \x03(\x0b\x32\x18.picoseek.v1.Explanation\x12\x12\n\ncollection\x18\r \x01(\t\x12\x15\n\rsearch_cpu_us\x18\x0e \x01(\r\"?\n\x0cShardSummary\x12\r\n\x05\x61sked\x18\x01 \x01(\r\x12\x10\n\x08\x61nswered\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x03 \x03(\r\"i\n\x07Verdict\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.picoseek.v1.VerdictKind\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x12\x0e\n\x06margin\x18\x03 \x01(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x02\"\xf8\x01\n\x0b\x45xplanation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12+\n\nprovenance\x18\x04 \x01(\x0b\x32\x17.picoseek.v1.Provenance\x12\x14\n\x0crunner_up_id\x18\x05 \x01(\t\x12\x16\n\x0erunner_up_item\x18\x06 \x01(\t\x12\x17\n\x0frunner_up_score\x18\x07 \x01(\x02\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x0f\n\x07segment\x18\t \x01(\x04\x12,\n\x08segments\x18\n \x03(\x0b\x32\x1a.picoseek.v1.SegmentSearch\"s\n\rSegmentSearch\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\r\n\x05\x65xact\x18\x04 \x01(\x08\x12\x12\n\ncandidates\x18\x05 \x01(\x04\x12\r\n\x05\x63\x65lls\x18\x06 \x01(\r\"-\n\x17GetSearchQualityRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xae\x01\n\x18GetSearchQualityResponse\x12-\n\x0b\x63\x61libration\x18\x01 \x01(\x0b\x32\x18.picoseek.v1.Calibration\x12\x1b\n\x13uncalibrated_reason\x18\x02 \x01(\t\x12+\n\x06recall\x18\x03 \x01(\x0b\x32\x1b.picoseek.v1.RecallEstimate\x12\x19\n\x11unchecked_queries\x18\x04 \x01(\x04\"\xa6\x02\n\x0b\x43\x61libration\x12+\n\x07made_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x08revision\x18\x02 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\x12\n\nreferences\x18\x04 \x01(\x04\x12\r\n\x05items\x18\x05 \x01(\x04\x12\x14\n\x0cpaired_items\x18\x06 \x01(\x04\x12\x0e\n\x06\x63opies\x18\x07 \x01(\x04\x12\x1b\n\x13independent_samples\x18\x08 \x01(\x02\x12.\n\nthresholds\x18\t \x03(\x0b\x32\x1a.picoseek.v1.RateThreshold\x12\x18\n\x10\x61mbiguous_margin\x18\n \x01(\x02\"q\n\rRateThreshold\x12\x19\n\x11\x66\x61lse_accept_rate\x18\x01 \x01(\x02\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12\x1d\n\x10true_accept_rate\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_true_accept_rate\"a\n\x0eRecallEstimate\x12\x0e\n\x06recall\x18\x01 \x01(\x02\x12\r\n\x05lower\x18\x02 \x01(\x02\x12\r\n\x05upper\x18\x03 \x01(\x02\x12\x0f\n\x07queries\x18\x04 \x01(\r\x12\x10\n\x08window_s\x18\x05 \x01(\x02\"S\n\x13StreamSearchRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.picoseek.v1.SearchRequest\"\x87\x01\n\x14StreamSearchResponse\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.picoseek.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*\x98\x01\n\x0bVerdictKind\x12\x1c\n\x18VERDICT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12VERDICT_KIND_MATCH\x10\x01\x12\x1a\n\x16VERDICT_KIND_AMBIGUOUS\x10\x02\x12\x18\n\x14VERDICT_KIND_UNKNOWN\x10\x03\x12\x1d\n\x19VERDICT_KIND_UNCALIBRATED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18picoseek/v1/search.proto\x12\x0bpicoseek.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1apicoseek/v1/document.proto\x1a\x1bpicoseek/v1/embedding.proto\x1a\x1apicoseek/v1/revision.proto\"p\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\tdocuments\x18\x02 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\r\n\x05space\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x8a\x01\n\x0eUpsertResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x10\n\x08inserted\x18\x02 \x01(\x04\x12\x10\n\x08replaced\x18\x03 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"T\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"w\n\x0e\x44\x65leteResponse\x12\'\n\x08revision\x18\x01 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x04\x12\x17\n\x0f\x61lready_applied\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x86\x01\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12*\n\x07include\x18\x03 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x04 \x01(\x0b\x32\x15.picoseek.v1.Revision\"\xa3\x01\n\x0bGetResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12,\n\x0bvector_type\x18\x04 \x01(\x0e\x32\x17.picoseek.v1.VectorType\"\x84\x01\n\x0bListRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12*\n\x07include\x18\x05 \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\"\xa8\x01\n\x0cListResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12,\n\x0bvector_type\x18\x04 \x01(\x0e\x32\x17.picoseek.v1.VectorType\"_\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12+\n\x0cmin_revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"Z\n\rCountResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\x12\'\n\x08revision\x18\x03 \x01(\x0b\x32\x15.picoseek.v1.Revision\"I\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\n\n\x02\x65\x66\x18\x02 \x01(\r\x12\x0e\n\x06nprobe\x18\x03 \x01(\r\x12\x0e\n\x06rerank\x18\x04 \x01(\r\"\x82\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0f\n\x07queries\x18\x03 \x01(\r\x12\r\n\x05space\x18\x04 \x01(\t\x12\t\n\x01k\x18\x05 \x01(\r\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x1c\n\x0fscore_threshold\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cmax_per_item\x18\x08 \x01(\r\x12)\n\x06params\x18\t \x01(\x0b\x32\x19.picoseek.v1.SearchParams\x12*\n\x07include\x18\n \x01(\x0b\x32\x19.picoseek.v1.DocumentMask\x12+\n\x0cmin_revision\x18\x0b \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x1e\n\x11\x66\x61lse_accept_rate\x18\x0c \x01(\x02H\x01\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\r \x01(\x08\x42\x12\n\x10_score_thresholdB\x14\n\x12_false_accept_rate\"\xc2\x03\n\x0eSearchResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\r\n\x05items\x18\x02 \x03(\t\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x0f\n\x07offsets\x18\x04 \x03(\r\x12(\n\tdocuments\x18\x05 \x03(\x0b\x32\x15.picoseek.v1.Document\x12\'\n\x08revision\x18\x06 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x18\n\x10index_generation\x18\x07 \x01(\x04\x12)\n\x06shards\x18\x08 \x01(\x0b\x32\x19.picoseek.v1.ShardSummary\x12&\n\x08verdicts\x18\t \x03(\x0b\x32\x14.picoseek.v1.Verdict\x12\x18\n\x10larger_is_closer\x18\n \x01(\x08\x12\x10\n\x08total_us\x18\x0b \x01(\r\x12.\n\x0c\x65xplanations\x18\x0c \x03(\x0b\x32\x18.picoseek.v1.Explanation\x12\x12\n\ncollection\x18\r \x01(\t\x12\x15\n\rsearch_cpu_us\x18\x0e \x01(\r\x12,\n\x0bvector_type\x18\x0f \x01(\x0e\x32\x17.picoseek.v1.VectorType\"?\n\x0cShardSummary\x12\r\n\x05\x61sked\x18\x01 \x01(\r\x12\x10\n\x08\x61nswered\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x03 \x03(\r\"i\n\x07Verdict\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.picoseek.v1.VerdictKind\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x12\x0e\n\x06margin\x18\x03 \x01(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x02\"\xf8\x01\n\x0b\x45xplanation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04item\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12+\n\nprovenance\x18\x04 \x01(\x0b\x32\x17.picoseek.v1.Provenance\x12\x14\n\x0crunner_up_id\x18\x05 \x01(\t\x12\x16\n\x0erunner_up_item\x18\x06 \x01(\t\x12\x17\n\x0frunner_up_score\x18\x07 \x01(\x02\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x0f\n\x07segment\x18\t \x01(\x04\x12,\n\x08segments\x18\n \x03(\x0b\x32\x1a.picoseek.v1.SegmentSearch\"s\n\rSegmentSearch\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\r\n\x05\x65xact\x18\x04 \x01(\x08\x12\x12\n\ncandidates\x18\x05 \x01(\x04\x12\r\n\x05\x63\x65lls\x18\x06 \x01(\r\"-\n\x17GetSearchQualityRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xae\x01\n\x18GetSearchQualityResponse\x12-\n\x0b\x63\x61libration\x18\x01 \x01(\x0b\x32\x18.picoseek.v1.Calibration\x12\x1b\n\x13uncalibrated_reason\x18\x02 \x01(\t\x12+\n\x06recall\x18\x03 \x01(\x0b\x32\x1b.picoseek.v1.RecallEstimate\x12\x19\n\x11unchecked_queries\x18\x04 \x01(\x04\"\xa6\x02\n\x0b\x43\x61libration\x12+\n\x07made_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x08revision\x18\x02 \x01(\x0b\x32\x15.picoseek.v1.Revision\x12\x11\n\tdocuments\x18\x03 \x01(\x04\x12\x12\n\nreferences\x18\x04 \x01(\x04\x12\r\n\x05items\x18\x05 \x01(\x04\x12\x14\n\x0cpaired_items\x18\x06 \x01(\x04\x12\x0e\n\x06\x63opies\x18\x07 \x01(\x04\x12\x1b\n\x13independent_samples\x18\x08 \x01(\x02\x12.\n\nthresholds\x18\t \x03(\x0b\x32\x1a.picoseek.v1.RateThreshold\x12\x18\n\x10\x61mbiguous_margin\x18\n \x01(\x02\"q\n\rRateThreshold\x12\x19\n\x11\x66\x61lse_accept_rate\x18\x01 \x01(\x02\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12\x1d\n\x10true_accept_rate\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_true_accept_rate\"a\n\x0eRecallEstimate\x12\x0e\n\x06recall\x18\x01 \x01(\x02\x12\r\n\x05lower\x18\x02 \x01(\x02\x12\r\n\x05upper\x18\x03 \x01(\x02\x12\x0f\n\x07queries\x18\x04 \x01(\r\x12\x10\n\x08window_s\x18\x05 \x01(\x02\"S\n\x13StreamSearchRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.picoseek.v1.SearchRequest\"\x87\x01\n\x14StreamSearchResponse\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.picoseek.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*\x98\x01\n\x0bVerdictKind\x12\x1c\n\x18VERDICT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12VERDICT_KIND_MATCH\x10\x01\x12\x1a\n\x16VERDICT_KIND_AMBIGUOUS\x10\x02\x12\x18\n\x14VERDICT_KIND_UNKNOWN\x10\x03\x12\x1d\n\x19VERDICT_KIND_UNCALIBRATED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'picoseek.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICTKIND']._serialized_start=3691
-  _globals['_VERDICTKIND']._serialized_end=3843
-  _globals['_UPSERTREQUEST']._serialized_start=155
-  _globals['_UPSERTREQUEST']._serialized_end=267
-  _globals['_UPSERTRESPONSE']._serialized_start=270
-  _globals['_UPSERTRESPONSE']._serialized_end=408
-  _globals['_DELETEREQUEST']._serialized_start=410
-  _globals['_DELETEREQUEST']._serialized_end=494
-  _globals['_DELETERESPONSE']._serialized_start=496
-  _globals['_DELETERESPONSE']._serialized_end=615
-  _globals['_GETREQUEST']._serialized_start=618
-  _globals['_GETREQUEST']._serialized_end=752
-  _globals['_GETRESPONSE']._serialized_start=754
-  _globals['_GETRESPONSE']._serialized_end=871
-  _globals['_LISTREQUEST']._serialized_start=874
-  _globals['_LISTREQUEST']._serialized_end=1006
-  _globals['_LISTRESPONSE']._serialized_start=1008
-  _globals['_LISTRESPONSE']._serialized_end=1130
-  _globals['_COUNTREQUEST']._serialized_start=1132
-  _globals['_COUNTREQUEST']._serialized_end=1227
-  _globals['_COUNTRESPONSE']._serialized_start=1229
-  _globals['_COUNTRESPONSE']._serialized_end=1319
-  _globals['_SEARCHPARAMS']._serialized_start=1321
-  _globals['_SEARCHPARAMS']._serialized_end=1394
-  _globals['_SEARCHREQUEST']._serialized_start=1397
-  _globals['_SEARCHREQUEST']._serialized_end=1783
-  _globals['_SEARCHRESPONSE']._serialized_start=1786
-  _globals['_SEARCHRESPONSE']._serialized_end=2190
-  _globals['_SHARDSUMMARY']._serialized_start=2192
-  _globals['_SHARDSUMMARY']._serialized_end=2255
-  _globals['_VERDICT']._serialized_start=2257
-  _globals['_VERDICT']._serialized_end=2362
-  _globals['_EXPLANATION']._serialized_start=2365
-  _globals['_EXPLANATION']._serialized_end=2613
-  _globals['_SEGMENTSEARCH']._serialized_start=2615
-  _globals['_SEGMENTSEARCH']._serialized_end=2730
-  _globals['_GETSEARCHQUALITYREQUEST']._serialized_start=2732
-  _globals['_GETSEARCHQUALITYREQUEST']._serialized_end=2777
-  _globals['_GETSEARCHQUALITYRESPONSE']._serialized_start=2780
-  _globals['_GETSEARCHQUALITYRESPONSE']._serialized_end=2954
-  _globals['_CALIBRATION']._serialized_start=2957
-  _globals['_CALIBRATION']._serialized_end=3251
-  _globals['_RATETHRESHOLD']._serialized_start=3253
-  _globals['_RATETHRESHOLD']._serialized_end=3366
-  _globals['_RECALLESTIMATE']._serialized_start=3368
-  _globals['_RECALLESTIMATE']._serialized_end=3465
-  _globals['_STREAMSEARCHREQUEST']._serialized_start=3467
-  _globals['_STREAMSEARCHREQUEST']._serialized_end=3550
-  _globals['_STREAMSEARCHRESPONSE']._serialized_start=3553
-  _globals['_STREAMSEARCHRESPONSE']._serialized_end=3688
+  _globals['_VERDICTKIND']._serialized_start=3860
+  _globals['_VERDICTKIND']._serialized_end=4012
+  _globals['_UPSERTREQUEST']._serialized_start=184
+  _globals['_UPSERTREQUEST']._serialized_end=296
+  _globals['_UPSERTRESPONSE']._serialized_start=299
+  _globals['_UPSERTRESPONSE']._serialized_end=437
+  _globals['_DELETEREQUEST']._serialized_start=439
+  _globals['_DELETEREQUEST']._serialized_end=523
+  _globals['_DELETERESPONSE']._serialized_start=525
+  _globals['_DELETERESPONSE']._serialized_end=644
+  _globals['_GETREQUEST']._serialized_start=647
+  _globals['_GETREQUEST']._serialized_end=781
+  _globals['_GETRESPONSE']._serialized_start=784
+  _globals['_GETRESPONSE']._serialized_end=947
+  _globals['_LISTREQUEST']._serialized_start=950
+  _globals['_LISTREQUEST']._serialized_end=1082
+  _globals['_LISTRESPONSE']._serialized_start=1085
+  _globals['_LISTRESPONSE']._serialized_end=1253
+  _globals['_COUNTREQUEST']._serialized_start=1255
+  _globals['_COUNTREQUEST']._serialized_end=1350
+  _globals['_COUNTRESPONSE']._serialized_start=1352
+  _globals['_COUNTRESPONSE']._serialized_end=1442
+  _globals['_SEARCHPARAMS']._serialized_start=1444
+  _globals['_SEARCHPARAMS']._serialized_end=1517
+  _globals['_SEARCHREQUEST']._serialized_start=1520
+  _globals['_SEARCHREQUEST']._serialized_end=1906
+  _globals['_SEARCHRESPONSE']._serialized_start=1909
+  _globals['_SEARCHRESPONSE']._serialized_end=2359
+  _globals['_SHARDSUMMARY']._serialized_start=2361
+  _globals['_SHARDSUMMARY']._serialized_end=2424
+  _globals['_VERDICT']._serialized_start=2426
+  _globals['_VERDICT']._serialized_end=2531
+  _globals['_EXPLANATION']._serialized_start=2534
+  _globals['_EXPLANATION']._serialized_end=2782
+  _globals['_SEGMENTSEARCH']._serialized_start=2784
+  _globals['_SEGMENTSEARCH']._serialized_end=2899
+  _globals['_GETSEARCHQUALITYREQUEST']._serialized_start=2901
+  _globals['_GETSEARCHQUALITYREQUEST']._serialized_end=2946
+  _globals['_GETSEARCHQUALITYRESPONSE']._serialized_start=2949
+  _globals['_GETSEARCHQUALITYRESPONSE']._serialized_end=3123
+  _globals['_CALIBRATION']._serialized_start=3126
+  _globals['_CALIBRATION']._serialized_end=3420
+  _globals['_RATETHRESHOLD']._serialized_start=3422
+  _globals['_RATETHRESHOLD']._serialized_end=3535
+  _globals['_RECALLESTIMATE']._serialized_start=3537
+  _globals['_RECALLESTIMATE']._serialized_end=3634
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=3636
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=3719
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=3722
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=3857
 # @@protoc_insertion_point(module_scope)

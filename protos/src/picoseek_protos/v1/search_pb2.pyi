@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import picoseek_protos.v1.document_pb2
+import picoseek_protos.v1.embedding_pb2
 import picoseek_protos.v1.revision_pb2
 import sys
 import typing
@@ -237,6 +238,9 @@ class GetResponse(google.protobuf.message.Message):
     DOCUMENTS_FIELD_NUMBER: builtins.int
     MISSING_IDS_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    VECTOR_TYPE_FIELD_NUMBER: builtins.int
+    vector_type: picoseek_protos.v1.embedding_pb2.VectorType.ValueType
+    """How to read the documents' vectors."""
     @property
     def documents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[picoseek_protos.v1.document_pb2.Document]:
         """Those that are there, in the order of the request."""
@@ -255,9 +259,10 @@ class GetResponse(google.protobuf.message.Message):
         documents: collections_abc.Iterable[picoseek_protos.v1.document_pb2.Document] | None = ...,
         missing_ids: collections_abc.Iterable[builtins.str] | None = ...,
         revision: picoseek_protos.v1.revision_pb2.Revision | None = ...,
+        vector_type: picoseek_protos.v1.embedding_pb2.VectorType.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["revision", b"revision"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["documents", b"documents", "missing_ids", b"missing_ids", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["documents", b"documents", "missing_ids", b"missing_ids", "revision", b"revision", "vector_type", b"vector_type"]) -> None: ...
 
 Global___GetResponse: typing_extensions.TypeAlias = GetResponse
 
@@ -307,8 +312,11 @@ class ListResponse(google.protobuf.message.Message):
     DOCUMENTS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    VECTOR_TYPE_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Empty: this was the last page."""
+    vector_type: picoseek_protos.v1.embedding_pb2.VectorType.ValueType
+    """How to read the documents' vectors."""
     @property
     def documents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[picoseek_protos.v1.document_pb2.Document]:
         """By id."""
@@ -323,9 +331,10 @@ class ListResponse(google.protobuf.message.Message):
         documents: collections_abc.Iterable[picoseek_protos.v1.document_pb2.Document] | None = ...,
         next_page_token: builtins.str = ...,
         revision: picoseek_protos.v1.revision_pb2.Revision | None = ...,
+        vector_type: picoseek_protos.v1.embedding_pb2.VectorType.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["revision", b"revision"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["documents", b"documents", "next_page_token", b"next_page_token", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["documents", b"documents", "next_page_token", b"next_page_token", "revision", b"revision", "vector_type", b"vector_type"]) -> None: ...
 
 Global___ListResponse: typing_extensions.TypeAlias = ListResponse
 
@@ -535,6 +544,7 @@ class SearchResponse(google.protobuf.message.Message):
     EXPLANATIONS_FIELD_NUMBER: builtins.int
     COLLECTION_FIELD_NUMBER: builtins.int
     SEARCH_CPU_US_FIELD_NUMBER: builtins.int
+    VECTOR_TYPE_FIELD_NUMBER: builtins.int
     scores: builtins.bytes
     """Little-endian float32, one a hit, in the metric's own direction (see Metric)."""
     index_generation: builtins.int
@@ -547,6 +557,8 @@ class SearchResponse(google.protobuf.message.Message):
     """Name of the collection that was searched, also when an alias was asked: its revisions, and its scores, are its own."""
     search_cpu_us: builtins.int
     """Processor time of the search, microseconds; of searches that were made together, this one's share. total_us has waiting in it, too."""
+    vector_type: picoseek_protos.v1.embedding_pb2.VectorType.ValueType
+    """How to read the vectors of `documents`, if these were asked for."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Document ids, nearest first within a query."""
@@ -596,9 +608,10 @@ class SearchResponse(google.protobuf.message.Message):
         explanations: collections_abc.Iterable[Global___Explanation] | None = ...,
         collection: builtins.str = ...,
         search_cpu_us: builtins.int = ...,
+        vector_type: picoseek_protos.v1.embedding_pb2.VectorType.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["revision", b"revision", "shards", b"shards"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "documents", b"documents", "explanations", b"explanations", "ids", b"ids", "index_generation", b"index_generation", "items", b"items", "larger_is_closer", b"larger_is_closer", "offsets", b"offsets", "revision", b"revision", "scores", b"scores", "search_cpu_us", b"search_cpu_us", "shards", b"shards", "total_us", b"total_us", "verdicts", b"verdicts"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "documents", b"documents", "explanations", b"explanations", "ids", b"ids", "index_generation", b"index_generation", "items", b"items", "larger_is_closer", b"larger_is_closer", "offsets", b"offsets", "revision", b"revision", "scores", b"scores", "search_cpu_us", b"search_cpu_us", "shards", b"shards", "total_us", b"total_us", "vector_type", b"vector_type", "verdicts", b"verdicts"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

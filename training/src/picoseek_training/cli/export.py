@@ -153,7 +153,7 @@ def embedder(
 @format_option
 @precision_option
 @card_option
-@click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: the network's own).")
+@click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: that of the imported file).")
 def imported(checkpoint: Path, out: Path, target: str, precision: str, card: Path | None, side: int | None) -> None:
     """Write a checkpoint of `picoseek-train import`; of a classifier, what gives its features."""
     from picoseek_training.export.formats import Format, write_format

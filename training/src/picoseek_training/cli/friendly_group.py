@@ -34,5 +34,6 @@ class FriendlyGroup(click.Group):
 
 def _said(error: Exception) -> str:
     """Return what went wrong, without the system's number for it."""
-    is_file = isinstance(error, OSError) and error.filename and error.strerror
-    return f"{error.filename}: {error.strerror}" if is_file else str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

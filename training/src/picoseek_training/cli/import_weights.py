@@ -45,10 +45,18 @@ def weights(source: Path, out: Path, network: str | None, pictures: Path | None,
     found = imported.checkpoint
     if as_json:
         report = {"checkpoint": str(out), "network": found.network, "settings": dict(found.settings)}
-        click.echo(json.dumps({**report, "tensors": len(found.state), "folded": imported.folded}))
+        counts = {"tensors": len(found.state), "folded": imported.folded, "looks": imported.looks}
+        click.echo(json.dumps({**report, "side": found.side, **counts}))
         return
     settings = "".join(f", {key} {value}" for key, value in found.settings.items())
-    click.echo(f"{out}: {found.network}{settings}, {len(found.state)} tensors")
+    side = "" if found.side is None else f", {found.side} px"
+    click.echo(f"{out}: {found.network}{settings}{side}, {len(found.state)} tensors")
+    if imported.looks > 1:
+        click.echo(
+            f"the file looks at its picture in {imported.looks} sizes and the network in the checkpoint in one: the "
+            "weights are the same, the answers are not; `picoseek-train import bundle` keeps the file as it is",
+            err=True,
+        )
     if imported.folded and pictures is None:
         click.echo(
             f"the file has folded {imported.folded} BatchNorm layers: it answers as before, but to train from it, "

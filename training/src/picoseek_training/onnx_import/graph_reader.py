@@ -32,6 +32,8 @@ def read_onnx_graph(path: Path) -> Graph:
         graph = onnx.load(str(path)).graph
     except DecodeError as error:
         raise ValueError(f"{path} is no ONNX file, or is damaged ({error})") from error
+    if not graph.node:
+        raise ValueError(f"{path} is no ONNX file, or is damaged (it holds no operator)")
     constants: dict[str, Array] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].HasField("t"):

@@ -22,6 +22,7 @@ from picoseek_training.networks.picodet import PicoDet
 
 _SIDES = {"picodet_l": 640, "picodet_mainbody": 640}
 _DETECTOR_SIDE, _EMBEDDER_SIDE = 320, 224
+_LARGEST_STRIDE = 32
 _CLASSIFIER = "fc."
 
 
@@ -50,11 +51,17 @@ def imported_model(checkpoint: NetworkCheckpoint, side: int | None = None) -> Im
 
     Args:
         checkpoint: What was imported.
-        side: Side of the square input in pixels; None is what the network was published with.
+        side: Side of the square input in pixels; None is that of the file it comes from, or what the network was
+            published with.
+
+    Raises:
+        ValueError: A detector cannot look at pictures of this side.
     """
     settings = dict(checkpoint.settings)
-    network, size = checkpoint.build(), side or default_side(checkpoint.network)
+    network, size = checkpoint.build(), side or checkpoint.side or default_side(checkpoint.network)
     if isinstance(network, PicoDet):
+        if size % _LARGEST_STRIDE:
+            raise ValueError(f"side: a detector takes multiples of {_LARGEST_STRIDE} px, not {size}")
         spec = input_spec(size)
         make = partial(registry.create, checkpoint.network, **settings)
         deployable = Deployable(make, checkpoint.state, detector_inputs(spec), ("boxes", "counts"))

@@ -41,6 +41,8 @@ class ImportedNetwork:
     """With its weights, in evaluation mode."""
     size: tuple[int, int] | None
     """Height and width in pixels for which the file was made, if it says so."""
+    looks: int
+    """In so many sizes the file looks at its picture, with the same weights; the network looks once."""
     folded: int
     """BatchNorm layers that the file had folded into its convolutions."""
 
@@ -82,18 +84,20 @@ def _from_state(source: Path, names: Sequence[str]) -> ImportedNetwork:
     layer = choice.build()
     state: Any = {name: value.astype(np.float32) for name, value in tensors.items()}
     layer.set_state_dict(state)
-    return _imported(choice.name, dict(choice.settings), layer, source, None, 0)
+    return _imported(choice.name, dict(choice.settings), layer, source)
 
 
 def _from_graph(graph: Graph, names: Sequence[str], source: Path, pictures: Pictures | None) -> ImportedNetwork:
-    layers = _once(weighted_layers(graph))
+    listed = weighted_layers(graph)
+    layers = _once(listed)
     choice, layer, steps = recognise_layers(layers, names, graph.factors)
     size = graph.picture_size
     side = default_side(choice.name)
     needed = pictures is not None and any(each.kind == "convolution" and each.norm is None for each in layers)
     batches = pictures(size or (side, side)) if pictures is not None and needed else ()
     folded = fill(layer, steps, layers, batches)
-    return _imported(choice.name, dict(choice.settings), layer, source, size, folded)
+    looks = len(listed) // len(layers)
+    return _imported(choice.name, dict(choice.settings), layer, source, size, folded, looks)
 
 
 def _once(layers: Sequence[WeightedLayer]) -> Sequence[WeightedLayer]:
@@ -106,11 +110,18 @@ def _once(layers: Sequence[WeightedLayer]) -> Sequence[WeightedLayer]:
 
 
 def _imported(
-    name: str, settings: dict[str, object], layer: nn.Layer, source: Path, size: tuple[int, int] | None, folded: int
+    name: str,
+    settings: dict[str, object],
+    layer: nn.Layer,
+    source: Path,
+    size: tuple[int, int] | None = None,
+    folded: int = 0,
+    looks: int = 1,
 ) -> ImportedNetwork:
     layer.eval()
     state: State = {key: _floats(value) for key, value in layer.state_dict().items()}
-    return ImportedNetwork(NetworkCheckpoint(name, settings, state, source.name), layer, size, folded)
+    side = size[0] if size is not None and size[0] == size[1] else None
+    return ImportedNetwork(NetworkCheckpoint(name, settings, state, source.name, side), layer, size, looks, folded)
 
 
 def _floats(value: Tensor) -> NDArray[np.float32]:

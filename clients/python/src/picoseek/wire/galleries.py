@@ -16,7 +16,7 @@ from picoseek.embedding import Metric, Vector, VectorType
 from picoseek.errors import InvalidArgumentError
 from picoseek.index_state import IndexSegment, IndexState
 from picoseek.search import Hit, SearchOptions, SearchResult
-from picoseek.wire.enums import ATTRIBUTE_TYPES, METRICS
+from picoseek.wire.enums import ATTRIBUTE_TYPES, METRICS, VECTOR_TYPES
 from picoseek.wire.pictures import box_message
 from picoseek.wire.provenance import provenance_from
 from picoseek.wire.vectors import pack_vector, pack_vectors, space_from, space_message, unpack_floats, unpack_vector
@@ -151,8 +151,15 @@ def document_message(document: Document) -> document_pb2.Document:
     return message
 
 
-def document_from(message: document_pb2.Document, vector_type: VectorType) -> Document:
-    """Return a document; parts that the answer leaves out are empty."""
+def documents_from(
+    response: search_pb2.SearchResponse | search_pb2.GetResponse | search_pb2.ListResponse,
+) -> tuple[Document, ...]:
+    """Return the documents of an answer; parts that it leaves out are empty."""
+    vector_type = VECTOR_TYPES.from_wire(response.vector_type, VectorType.FLOAT32)
+    return tuple(_document_from(message, vector_type) for message in response.documents)
+
+
+def _document_from(message: document_pb2.Document, vector_type: VectorType) -> Document:
     return Document(
         id=message.id,
         vector=unpack_vector(message.vector, vector_type) if message.vector else None,
@@ -207,9 +214,9 @@ def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
     """Return the hits, query by query."""
     ids, items = list(message.ids), list(message.items)
     documents = (
-        [document_from(document, VectorType.FLOAT32) for document in message.documents]
+        documents_from(message)
         if message.documents
-        else [Document(id_, item=item) for id_, item in zip(ids, items, strict=True)]
+        else tuple(Document(id_, item=item) for id_, item in zip(ids, items, strict=True))
     )
     hits = tuple(map(Hit, ids, items, unpack_floats(message.scores).tolist(), documents))
     return SearchResult(
@@ -242,7 +249,10 @@ def _attribute_message(name: str, value: AttributeValue) -> document_pb2.Attribu
             return document_pb2.AttributeValue(timestamp_value=moment)
         case tuple():
             return document_pb2.AttributeValue(string_list=document_pb2.StringList(values=value))
-    raise InvalidArgumentError(f"attribute {name!r} is a {type(value).__name__}, which no attribute can be")
+    raise InvalidArgumentError(
+        f"attribute {name!r} is a {type(value).__name__}; it can be a text, a number, a truth value, a datetime "
+        "or a tuple of texts"
+    )
 
 
 def _attribute_from(message: document_pb2.AttributeValue) -> AttributeValue:

@@ -19,8 +19,8 @@ def pack_vector(vector: Vector) -> bytes:
     Raises:
         InvalidArgumentError: it is neither float32 nor uint8 of one dimension.
     """
-    if vector.ndim != 1:
-        raise InvalidArgumentError(f"a vector has one dimension, this array has {vector.ndim}")
+    if np.ndim(vector) != 1:
+        raise InvalidArgumentError(f"a vector has one dimension, this array has {np.ndim(vector)}")
     return pack_vectors([vector])
 
 

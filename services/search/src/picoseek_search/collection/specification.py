@@ -65,6 +65,11 @@ class Specification:
         return self.settings.name
 
     @property
+    def vector_type(self) -> embedding_pb2.VectorType.ValueType:
+        """What its vectors are made of."""
+        return self.settings.space.type
+
+    @property
     def space(self) -> str:
         """Digest of its embedding space."""
         return self.settings.space.digest

@@ -136,6 +136,8 @@ class SearchCalls:
             larger_is_closer=search.collection.specification.metric.larger_is_closer,
             collection=search.collection.specification.name,
         )
+        if search.request.include.vector:
+            response.vector_type = search.collection.specification.vector_type
         if search.request.HasField("include") or explained:
             try:
                 self._limits.check_answer(response.ByteSize())

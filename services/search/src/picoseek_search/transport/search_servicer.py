@@ -140,6 +140,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 documents=answer.documents,
                 missing_ids=[id_ for id_ in request.ids if id_ not in found],
                 revision=revision_message(answer.revision),
+                vector_type=collection.specification.vector_type,
             )
             self._limits.check_answer(response.ByteSize())
             return response
@@ -155,7 +156,11 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             after_id = decode_page_token(listing, request.page_token)
             answer = collection.page(after_id, limit + 1, request.filter, _mask(request))
             page = _fitting(answer.documents[:limit], self._limits.max_message_bytes // 2)
-            response = search_pb2.ListResponse(documents=page, revision=revision_message(answer.revision))
+            response = search_pb2.ListResponse(
+                documents=page,
+                revision=revision_message(answer.revision),
+                vector_type=collection.specification.vector_type,
+            )
             if len(page) < len(answer.documents):
                 response.next_page_token = encode_page_token(listing, page[-1].id)
             return response
