@@ -59,9 +59,9 @@ def test_a_file_becomes_the_dataclass_with_its_defaults(tmp_path: Path) -> None:
         ("folder: a\nmore: {rats: 2}", r"run\.yaml: more\.rats: there is no such key; did you mean rate\?$"),
         ("folder: a\ninner: {colour: 2}", r"run\.yaml: inner\.colour: there is no such key$"),
         ("folder: a\ninner: {rate: 13}", r"run\.yaml: inner: 13 brings bad luck$"),
-        ("folder: a\ninner: 3", r"run\.yaml: inner: keys with values belong here$"),
+        ("folder: a\ninner: 3", r"run\.yaml: inner: keys with values belong here: rate$"),
         ("folder: a\nparts: [{}, {rate: fast}]", r"run\.yaml: parts\.1\.rate: .*number"),
-        ("", r"run\.yaml: keys with values belong here$"),
+        ("", r"run\.yaml: keys with values belong here: folder, inner, more, parts$"),
         ("folder: [a", r"run\.yaml is no YAML: line 1, column 11: expected ',' or ']'"),
     ],
 )

@@ -78,7 +78,7 @@ def _checked(
         # What our own checks raise comes with pydantic's name for it.
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "dataclass_type":
-            message = "keys with values belong here"
+            message = f"keys with values belong here{_listed(_keys(kind, parts))}"
         elif first["type"] == "missing":
             message = "this key is missing"
         elif first["type"] == "unexpected_keyword_argument":
@@ -89,6 +89,10 @@ def _checked(
 def _suggestion(kind: Any, parts: tuple[str, ...]) -> str:
     close = get_close_matches(parts[-1], sorted(_keys(kind, parts[:-1])), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _listed(keys: set[str]) -> str:
+    return f": {', '.join(sorted(keys))}" if keys else ""
 
 
 def _keys(kind: Any, parts: tuple[str, ...]) -> set[str]:

@@ -63,12 +63,14 @@ class EmbedderTraining:
         self.processes = launched_processes() if processes is None else processes
         _check(config)
         self._folder = RunFolder(config.output, self.processes.primary)
-        self._folder.open(config, (f"phases.{len(config.phases) - 1}.steps",), may_grow=("phases.*",))
+        prolongs = (f"phases.{len(config.phases) - 1}.steps",)
+        self._folder.check(config, prolongs, may_grow=("phases.*",))
         self._update = Update(config.precision, self.processes)
         paddle.seed(config.seed)
         self._tasks = retrieval_tasks(config.data, config.evaluation)
         examples = training_examples(config.data, config.sets)
         classes = number_classes(examples)
+        self._folder.open(config, prolongs, may_grow=("phases.*",))
         with self.processes.primary_first():
             pictures = stored_examples(examples, STORED_SIDE, config.cache)
             features = joined_teacher_features(

@@ -51,7 +51,7 @@ class RecognitionTraining:
         self.step = 0
         check_network(config.network)
         self._folder = RunFolder(config.output, self.processes.primary)
-        self._folder.open(config, may_change=("epochs",))
+        self._folder.check(config, may_change=("epochs",))
         self._update = Update(config.precision, self.processes)
         if config.distillation is not None and config.distillation.teacher.kind == "average" and config.ema is None:
             raise ValueError("distillation.teacher: `average` teaches with the average of the weights; configure `ema`")
@@ -60,6 +60,7 @@ class RecognitionTraining:
         classes = number_classes(examples)
         if classes.count < 2:
             raise ValueError("sets: the pictures have one class; a recognition model learns to tell at least two apart")
+        self._folder.open(config, may_change=("epochs",))
         with self.processes.primary_first():
             self._batches = RecognitionBatches(examples, classes, config, self.processes)
         self.steps = max(1, round(config.epochs * self._batches.steps_per_epoch))
