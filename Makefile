@@ -74,7 +74,7 @@ demo: $(VENV)/.runtime $(DEMO_NEEDS) ## Recognise real photographs through both 
 
 # Each worker imports Paddle and starts services of its own, so more of them want more memory.
 test: $(VENV)/.dev ## Run every test; starts the real processes
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 paddlex: $(VENV)/.dev $(VENV)-paddlex/.done ## Compare the shipped models in PaddleX's PP-ShiTuV2 pipeline with the services
 	@PICOSEEK_PADDLEX="$(abspath $(VENV)-paddlex/bin/python)" $(BIN)/python -m pytest tests/end_to_end/test_paddlex.py
