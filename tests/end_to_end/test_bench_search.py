@@ -131,10 +131,15 @@ def test_an_interrupted_measurement_leaves_nothing_behind(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A run of tests in the background ignores it, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        waiting.until(lambda: process.poll() is not None or bool(collections(picoseek)), WITHIN_S)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=WITHIN_S)
+        try:
+            waiting.until(lambda: process.poll() is not None or bool(collections(picoseek)), WITHIN_S)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=WITHIN_S)
+        finally:
+            process.kill()
     assert process.returncode == 1, said
     assert "Traceback" not in said
     assert collections(picoseek) == []
