@@ -65,6 +65,8 @@ def s3_server(root: Path) -> Iterator[str]:
     weed = shutil.which("weed", path=sysconfig.get_path("scripts"))
     command = [weed, "server", f"-dir={root}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
     command += [f"-s3.config={config}", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
+    # These listen on ports of their own, where another one that runs meanwhile would be in the way.
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
     with (root / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
