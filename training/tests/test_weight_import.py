@@ -17,8 +17,10 @@ from picoseek_bundle import Task, default_bundle, load_bundle
 from picoseek_training import checkpoint
 from picoseek_training.cli import main
 from picoseek_training.embedder.exported import ExportedEmbedder
+from picoseek_training.export.formats import Deployable, Format, write_format
 from picoseek_training.export.old_format import write_old_program
 from picoseek_training.export.program import NetworkInput, write_program
+from picoseek_training.export.stored_weights import Precision
 from picoseek_training.network_checkpoint import NetworkCheckpoint, load_network_checkpoint
 from picoseek_training.networks.registry import create
 from picoseek_training.networks.reparameterisation import re_parameterize
@@ -256,6 +258,19 @@ def test_features_that_a_file_does_not_scale_are_not_scaled(tmp_path: Path, drop
     imported = import_weights(tmp_path)
     assert imported.checkpoint.settings.get("dropout") == dropout
     re_parameterize(imported.network)
+    _assert_same_answers(imported.network, network, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [Format.PDMODEL, Format.ONNX])
+@pytest.mark.parametrize("dropout", [0.2, 0.0])
+def test_other_formats_tell_a_dropout_too(tmp_path: Path, target: Format, dropout: float) -> None:
+    make = partial(create, "pplcnet_x0_25", num_classes=3, dropout=dropout)
+    network = _trained("pplcnet_x0_25", num_classes=3, dropout=dropout)
+    state = {key: value.numpy() for key, value in network.state_dict().items()}
+    written = write_format(Deployable(make, state, (IMAGE,), ("scores",)), target, tmp_path, Precision.FLOAT32)
+    imported = import_weights(written[0] if target is Format.ONNX else tmp_path, "pplcnet_x0_25")
+    assert imported.checkpoint.settings.get("dropout", 0.2) == dropout
     _assert_same_answers(imported.network, network, 1e-5)
 
 

@@ -104,7 +104,7 @@ def _read_new(content: bytes) -> _Content:
     names: dict[str, Sequence[int]] = {}
     inputs: dict[str, tuple[int, ...]] = {}
     tensors: dict[int, str] = {}
-    numbers: dict[int, float] = {}
+    constants: dict[int, str] = {}
     factors: set[float] = set()
     for operation in operations:
         outputs = operation["O"] if isinstance(operation["O"], list) else [operation["O"]]
@@ -117,11 +117,11 @@ def _read_new(content: bytes) -> _Content:
         for output in outputs:
             tensors[output["%"]] = f"%{output['%']}"
         if kind == "full":
-            numbers[outputs[0]["%"]] = float(_new_attribute(operation, "value"))
+            constants[outputs[0]["%"]] = _new_attribute(operation, "value")
         elif kind in ("scale", "dropout"):
-            amount = [numbers[each["%"]] for each in operation["I"] if each["%"] in numbers]
+            amounts = [constants[each["%"]] for each in operation["I"] if each["%"] in constants]
             mode = _new_attribute(operation, "mode") if kind == "dropout" else ""
-            factors.update(_factor(kind, mode, value) for value in amount[:1])
+            factors.update(_factor(kind, mode, float(amount)) for amount in amounts[:1])
         if kind == "data":
             inputs[_new_attribute(operation, "name")] = tuple(_new_shape(outputs[0]))
         if outputs:
@@ -169,7 +169,7 @@ def _read_old(content: bytes) -> _Content:
         if operation.type in ("scale", "dropout"):
             attributes = {each.name: each for each in operation.attrs}
             amount = attributes["scale" if operation.type == "scale" else "dropout_prob"].f
-            mode = attributes["dropout_implementation"].s if operation.type == "dropout" else ""
+            mode = attributes["dropout_implementation"].s if "dropout_implementation" in attributes else ""
             factors.add(_factor(operation.type, mode, amount))
         outputs = [name for each in operation.outputs for name in each.arguments if each.parameter in ("Out", "Output")]
         kind = _KINDS.get(operation.type, Kind.OTHER)

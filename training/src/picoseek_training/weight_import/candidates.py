@@ -16,8 +16,7 @@ from picoseek_training.networks.layers import DownscaleInInferDropout
 Shape = tuple[int, ...]
 _DISTANCE_BINS = 4 * 8
 """Outputs of a legacy PicoDet head beside the classes: eight bins for each side."""
-
-_SAME_FACTOR = 1e-3
+_FACTOR_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ def told_dropout(choice: NetworkChoice, network: nn.Layer, factors: Collection[f
         network: The same, built.
         factors: Numbers by which the file multiplies whole tensors.
     """
-    dropouts = [layer for layer in network.sublayers() if isinstance(layer, DownscaleInInferDropout)]
-    unlike = [layer for layer in dropouts if not any(abs(1 - layer.p - factor) < _SAME_FACTOR for factor in factors)]
-    return choice.with_settings({"dropout": 0.0}) if any(layer.p > 0 for layer in unlike) else choice
+    own = [1 - layer.p for layer in network.sublayers() if isinstance(layer, DownscaleInInferDropout)]
+    is_in_file = all(any(abs(one - factor) < _FACTOR_TOLERANCE for factor in (1.0, *factors)) for one in own)
+    return choice if is_in_file else choice.with_settings({"dropout": 0.0})
 
 
 @cache

@@ -111,9 +111,10 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
     for found in answer.objects:
         box = " ".join(f"{value:.0f}" for value in found.box.as_list())
         score = "" if found.score is None else f"{found.score:.3f}"
-        second = _others(found)
         style = "green" if found.known else "dim"
-        console.print(f"  {found.label or 'unknown':<24} {score:>6}   {found.source.value} {box}{second}", style=style)
+        console.print(
+            f"  {found.label or 'unknown':<24} {score:>6}   {found.source.value} {box}{_others(found)}", style=style
+        )
         if found.verdict is not None:
             console.print(f"    {_verdict(found.verdict)}", style="dim")
         if found.explanation is not None:
@@ -126,9 +127,9 @@ def _show(path: Path, answer: Recognition, target: Path | None) -> None:
 
 
 def _others(found: RecognizedObject) -> str:
-    """Return the nearest item, if it is not the answer, and the one after it."""
-    named = {"nearest": None if found.known else next(iter(found.candidates), None), "next": found.runner_up}
-    return "".join(f"   {place}: {one.label} {one.score:.3f}" for place, one in named.items() if one)
+    """Return the nearest item, if it is not the answer (its score is), and the one after it."""
+    nearest = "" if found.known or not found.candidates else f"   nearest: {found.candidates[0].label}"
+    return nearest + (f"   next: {found.runner_up.label} {found.runner_up.score:.3f}" if found.runner_up else "")
 
 
 def _verdict(verdict: Verdict) -> str:

@@ -19,7 +19,7 @@ from picoseek_search.snapshots.snapshot_library import (
     snapshot_exists,
     snapshot_not_found,
 )
-from picoseek_search.snapshots.snapshot_reader import SnapshotReader, check_space
+from picoseek_search.snapshots.snapshot_reader import SnapshotReader, check_replaceable
 from picoseek_search.snapshots.snapshot_writer import SnapshotWriter
 
 
@@ -119,7 +119,7 @@ class SnapshotOperations:
             return known
         manifest, _ = self._library.get(collection, request.snapshot)
         self._catalog.check_target(target, overwrite=request.overwrite)
-        check_space(manifest, self._catalog, target)
+        check_replaceable(manifest, self._catalog, target)
 
         def work(progress: Progress) -> str:
             reader = SnapshotReader(self._library, collection, request.snapshot, progress)

@@ -37,18 +37,18 @@ _Item = TypeVar("_Item")
 _Read = TypeVar("_Read")
 
 
-def check_space(manifest: Manifest, catalog: Catalog, target: str) -> None:
+def check_replaceable(manifest: Manifest, catalog: Catalog, target: str) -> None:
     """Refuse to put a snapshot in the place of another collection whose vectors are of another embedding space.
 
     Raises:
         ServiceError: EMBEDDING_SPACE_MISMATCH.
     """
-    own = json_format.ParseDict(manifest.settings, collection_pb2.Collection(), ignore_unknown_fields=True)
     try:
         replaced = catalog.get(target).specification
     except ServiceError:
         # There is none, or none that can be read.
         return
+    own = _settings(manifest)
     if replaced.name != own.name and replaced.space != own.space.digest:
         raise errors.failed_precondition(
             "EMBEDDING_SPACE_MISMATCH",
@@ -58,6 +58,10 @@ def check_space(manifest: Manifest, catalog: Catalog, target: str) -> None:
             space=own.space.digest[:80],
             collection_space=replaced.space,
         )
+
+
+def _settings(manifest: Manifest) -> collection_pb2.Collection:
+    return json_format.ParseDict(manifest.settings, collection_pb2.Collection(), ignore_unknown_fields=True)
 
 
 class SnapshotReader:
@@ -108,11 +112,9 @@ class SnapshotReader:
             OperationStoppedError: it was stopped. Whatever the reason, everything is as it was then.
         """
         catalog.check_target(target, overwrite=overwrite)
-        check_space(self._manifest, catalog, target)
+        check_replaceable(self._manifest, catalog, target)
         self._progress.expect(self._manifest.size_bytes)
-        settings = json_format.ParseDict(
-            self._manifest.settings, collection_pb2.Collection(), ignore_unknown_fields=True
-        )
+        settings = _settings(self._manifest)
         settings.name = target
         now_ms = time.time_ns() // 1_000_000
         settings.updated_at.FromMilliseconds(now_ms)
