@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from picoseek_search.segment import scan
 from picoseek_search.segment.bitmap import Bitmap
@@ -14,6 +14,7 @@ from picoseek_search.segment.metric import Metric
 COLUMNS = 256
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     queries=st.sampled_from([1, 7, 8, 33]),
@@ -64,3 +65,44 @@ def test_products_out_of_range_do_not_hide_what_can_be_compared() -> None:
     found = scan.nearest(asked, base, 20, Metric.INNER_PRODUCT, Bitmap.full(20))
     assert found.offsets[0, 0] == 4
     assert found.scores[0, 0] == 2 * COLUMNS
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    queries=st.integers(1, 40),
+    rows=st.integers(1, 60),
+    copies=st.integers(1, 40),
+    share=st.floats(0, 1),
+    k=st.integers(1, 70),
+    columns=st.sampled_from([4, COLUMNS]),
+    metric=st.sampled_from([Metric.INNER_PRODUCT, Metric.COSINE]),
+    block=st.sampled_from([7, 8192]),
+)
+def test_equals_come_in_the_order_of_rows_however_many_queries_are_made_together(
+    seed: int,
+    queries: int,
+    rows: int,
+    copies: int,
+    share: float,
+    k: int,
+    columns: int,
+    metric: Metric,
+    block: int,
+) -> None:
+    draw = np.random.default_rng(seed)
+    asked = metric.prepare(draw.standard_normal((queries, columns)))
+    base = metric.prepare(draw.standard_normal((rows, columns)))[draw.integers(0, rows, rows * copies)]
+    mask = draw.random(len(base)) < share
+    selected = Bitmap.from_mask(mask)
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(scan, "_BLOCK_ROWS", block)
+        together = scan.nearest(asked, base, k, metric, selected)
+    everything = np.flatnonzero(mask)[np.newaxis]
+    for number in range(queries):
+        one = np.ascontiguousarray(asked[number : number + 1])
+        alone = scan.nearest(one, base, k, metric, selected)
+        assert together.offsets[number].tolist() == alone.offsets[0].tolist()
+        np.testing.assert_array_equal(together.scores[number], alone.scores[0])
+        due = scan.nearest_of(one, base, everything, k, metric)
+        assert [row for row in alone.offsets[0].tolist() if row != NO_ROW] == due.offsets[0].tolist()

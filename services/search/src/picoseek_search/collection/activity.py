@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-_LOOK_EVERY_S = 0.005
+_LEAST_WAIT_S = 0.005
 
 
 class Activity:
@@ -54,4 +54,5 @@ class Activity:
                 return True
             if now >= until or give_up():
                 return False
-            time.sleep(_LOOK_EVERY_S)
+            # Each look takes the interpreter from the searches that it waits for.
+            time.sleep(max(_LEAST_WAIT_S, pause_s - quiet_s))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,6 +34,24 @@ class Part:
     """Document ids; behind the published rows anything."""
     items: Names
     """Items, likewise."""
+
+    _order: Offsets | None = field(init=False, repr=False)
+    """Places of the rows by ascending number; None: they are in this order."""
+
+    def __post_init__(self) -> None:
+        # Rows that were left in a graph when their documents were gone have no number, and stand in between.
+        is_ascending = bool((self.rows[1:] >= self.rows[:-1]).all())
+        object.__setattr__(self, "_order", None if is_ascending else np.argsort(self.rows, kind="stable"))
+
+    def find(self, numbers: RowNumbers, length: int) -> Offsets:
+        """Return the places of those of some numbers that are among the first `length` rows."""
+        if not length:
+            return np.empty(0, np.int64)
+        places = np.minimum(np.searchsorted(self.rows[:length], numbers, sorter=self._order), length - 1)
+        if self._order is not None:
+            places = self._order[places]
+        found: Offsets = places[self.rows[places] == numbers]
+        return found
 
 
 class GrowingPart(Part):
@@ -94,8 +112,8 @@ class View:
         return self.part.rows[: self.live.length]
 
     def find(self, numbers: RowNumbers) -> Offsets:
-        """Return the places of those of some ascending numbers that are in the part."""
-        return np.flatnonzero(contains(numbers, self.rows))
+        """Return the places of those of some numbers that are in the part."""
+        return self.part.find(numbers, self.live.length)
 
     def selected(self, numbers: RowNumbers) -> Bitmap:
         """Return the live rows that are among some ascending numbers."""

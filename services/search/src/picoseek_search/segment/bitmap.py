@@ -50,9 +50,9 @@ class Bitmap:
 
     def without(self, offsets: Offsets) -> Bitmap:
         """Return the set less some rows."""
-        mask = self.mask()
-        mask[offsets] = False
-        return Bitmap.from_mask(mask)
+        packed = self.packed.copy()
+        np.bitwise_and.at(packed, offsets >> 3, ~(1 << (offsets & 7)).astype(np.uint8))
+        return Bitmap(packed, self.length)
 
     def extended(self, length: int) -> Bitmap:
         """Return the set over `length` rows, the new ones all in it."""

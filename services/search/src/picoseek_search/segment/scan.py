@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from picoseek_search.segment.arrays import Offsets, Scores, Vectors
 from picoseek_search.segment.bitmap import Bitmap
@@ -10,16 +11,21 @@ from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.hits import NO_ROW, Hits
 from picoseek_search.segment.metric import Metric
 
-_LEAST_QUERIES = 20
+_LEAST_QUERIES = 10
 _LEAST_COLUMNS = 256
-"""From so many queries and columns on, one product of matrices takes less than reading all rows for each query. It
-would from eight queries on, but equals come in another order, and answers must not show which searches were made
-together."""
+"""From so many queries and columns on, one product of matrices takes less than reading all rows for each query."""
+_QUERIES_A_PASS = 16
+"""From 20 on Faiss multiplies matrices, which rounds otherwise."""
 _BLOCK_ROWS = 8192
+_SPARE = 16
+"""Rows beyond the k-th that are looked at again when products tell where the nearest are."""
 
 
 def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: Bitmap) -> Hits:
     """Compare every query with every selected row. Releases the GIL.
+
+    Hits of inner products and cosines are the same, and equals among them in the order of rows, however many queries
+    are compared at once: an answer must not show which searches were made together.
 
     Args:
         queries: prepared, shape (queries, columns).
@@ -28,37 +34,25 @@ def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: B
         metric: how to compare.
         selected: rows that may be hits.
     """
-    count, columns = queries.shape
     k = min(k, max(selected.count, 1))
-    is_wide = count >= _LEAST_QUERIES and columns >= _LEAST_COLUMNS and 2 * selected.count > len(rows)
-    if is_wide and metric.larger_is_closer:
-        candidates = _by_products(queries, rows, k, selected)
-        if candidates is not None:
-            return nearest_of(queries, rows, candidates, k, metric)
-    offsets = np.empty((count, k), np.int64)
-    selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
     if metric.is_binary:
-        return Hits(_fewest_bits(queries, rows, offsets, selector), offsets)
-    scores = np.empty((count, k), np.float32)
-    arguments = (
-        faiss.swig_ptr(queries),
-        faiss.swig_ptr(rows),
-        columns,
-        count,
-        len(rows),
-        k,
-        faiss.swig_ptr(scores),
-        faiss.swig_ptr(offsets),
-    )
+        return _fewest_bits(queries, rows, k, selected)
     if metric is Metric.L2:
-        faiss.knn_L2sqr(*arguments, None, selector)
-    else:
-        faiss.knn_inner_product(*arguments, selector)
-    return Hits(scores, offsets)
+        return _passes(queries, rows, k, metric, selected)
+    count, columns = queries.shape
+    is_wide = count >= _LEAST_QUERIES and columns >= _LEAST_COLUMNS and 2 * selected.count > len(rows)
+    if not is_wide:
+        return _largest(queries, rows, k, metric, selected)
+    hits, is_sure = _by_products(queries, rows, k, metric, selected)
+    if not is_sure.all():
+        doubtful = np.flatnonzero(~is_sure)
+        found = _largest(np.ascontiguousarray(queries[doubtful]), rows, k, metric, selected)
+        hits.scores[doubtful], hits.offsets[doubtful] = found.scores, found.offsets
+    return hits
 
 
 def nearest_of(queries: Vectors, rows: Vectors, candidates: Offsets, k: int, metric: Metric) -> Hits:
-    """Compare every query with some rows of its own. Releases the GIL.
+    """Compare every query with some rows of its own; equals stay in their order. Releases the GIL.
 
     Args:
         queries: prepared float32, shape (queries, dimension).
@@ -84,44 +78,113 @@ def nearest_of(queries: Vectors, rows: Vectors, candidates: Offsets, k: int, met
     return Hits(np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1))
 
 
-def _by_products(queries: Vectors, rows: Vectors, k: int, selected: Bitmap) -> Offsets | None:
-    """Return the rows with the largest products of each query, or None where products leave the range of floats.
+def _largest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: Bitmap) -> Hits:
+    """Find the rows with the largest products, equals in their order; see nearest()."""
+    # One more, to see whether the last one has equals that Faiss may have preferred to earlier rows.
+    wanted = min(k + 1, max(selected.count, 1))
+    parts = [
+        _passes(queries[start : start + _QUERIES_A_PASS], rows, wanted, metric, selected)
+        for start in range(0, len(queries), _QUERIES_A_PASS)
+    ]
+    scores = np.concatenate([part.scores for part in parts])
+    offsets = np.concatenate([part.offsets for part in parts])
+    ties = scores[:, 1:] == scores[:, :-1]
+    if not ties.any():
+        return Hits(scores[:, :k], offsets[:, :k])
+    order = np.lexsort((offsets, -scores))
+    scores, offsets = np.take_along_axis(scores, order, axis=1), np.take_along_axis(offsets, order, axis=1)
+    if wanted > k:
+        everything: Offsets | None = None
+        for query in np.flatnonzero(ties[:, -1]):
+            everything = selected.offsets()[np.newaxis] if everything is None else everything
+            again = nearest_of(queries[query : query + 1], rows, everything, k, metric)
+            scores[query, :k], offsets[query, :k] = again.scores[0], again.offsets[0]
+    return Hits(scores[:, :k], offsets[:, :k])
+
+
+def _by_products(
+    queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: Bitmap
+) -> tuple[Hits, NDArray[np.bool_]]:
+    """Find the rows with the largest products by multiplying matrices, and compute the scores of these one by one.
 
     Squared distances are not found in this way: |a|² - 2 ab + |b|² loses what tells near vectors from each other.
+
+    Returns:
+        The hits, and for which queries they are sure: matrices round otherwise, so that a row whose product is about
+        that of the last hit may have been missed.
     """
     left_out = None if selected.is_full else ~selected.mask()
-    found: list[Offsets] = []
+    places: list[Offsets] = []
     largest: list[Scores] = []
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        with np.errstate(over="ignore", invalid="ignore"):
-            products = queries @ rows[start : start + _BLOCK_ROWS].T
-            if not np.isfinite(products.sum()):
-                return None
-        if left_out is not None:
-            products[:, left_out[start : start + _BLOCK_ROWS]] = -np.inf
-        best = _largest(products, k)
-        found.append(best + start)
-        largest.append(np.take_along_axis(products, best, axis=1))
-    if len(found) == 1:
-        return found[0]
-    return np.take_along_axis(np.concatenate(found, axis=1), _largest(np.concatenate(largest, axis=1), k), axis=1)
+    longest = 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = rows[start : start + _BLOCK_ROWS]
+            products = queries @ block.T
+            longest = max(longest, _longest(block, metric))
+            if left_out is not None:
+                products[:, left_out[start : start + _BLOCK_ROWS]] = -np.inf
+            best = _places_of_largest(products, k + _SPARE)
+            places.append(best + start)
+            largest.append(np.take_along_axis(products, best, axis=1))
+        found, products = np.concatenate(places, axis=1), np.concatenate(largest, axis=1)
+        best = _places_of_largest(products, k + _SPARE)
+        found, products = np.take_along_axis(found, best, axis=1), np.take_along_axis(products, best, axis=1)
+        found[products == -np.inf] = NO_ROW
+        hits = nearest_of(queries, rows, found, k, metric)
+        # Of a sum of n products of floats any order gives at most n times the rounding of one off the true one.
+        rounding = queries.shape[1] * np.finfo(np.float32).eps * longest * np.sqrt(_squares(queries))
+        is_sure = hits.scores[:, k - 1] > products.min(axis=1) + rounding
+    return hits, is_sure
 
 
-def _largest(values: Scores, k: int) -> Offsets:
-    """Return the places of the k largest values of each row, ascending; of all if there are fewer."""
+def _longest(rows: Vectors, metric: Metric) -> float:
+    """Return the length of the longest row."""
+    return 1.0 if metric is Metric.COSINE else float(np.sqrt(_squares(rows).max()))
+
+
+def _squares(rows: Vectors) -> Scores:
+    squares: Scores = np.einsum("rd,rd->r", rows, rows)
+    return squares
+
+
+def _places_of_largest(values: Scores, count: int) -> Offsets:
+    """Return the places of the largest values of each row, ascending; of all if there are fewer."""
     width = values.shape[1]
-    if width <= k:
+    if width <= count:
         return np.broadcast_to(np.arange(width), values.shape)
-    return np.sort(np.argpartition(values, width - k, axis=1)[:, width - k :], axis=1)
+    return np.sort(np.argpartition(values, width - count, axis=1)[:, width - count :], axis=1)
 
 
-def _fewest_bits(queries: Vectors, rows: Vectors, offsets: Offsets, selector: object) -> Scores:
-    count, k = offsets.shape
-    differing = np.empty((count, k), np.int32)
+def _passes(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: Bitmap) -> Hits:
+    count, columns = queries.shape
+    scores, offsets = np.empty((count, k), np.float32), np.empty((count, k), np.int64)
+    selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
+    arguments = (
+        faiss.swig_ptr(queries),
+        faiss.swig_ptr(rows),
+        columns,
+        count,
+        len(rows),
+        k,
+        faiss.swig_ptr(scores),
+        faiss.swig_ptr(offsets),
+    )
+    if metric is Metric.L2:
+        faiss.knn_L2sqr(*arguments, None, selector)
+    else:
+        faiss.knn_inner_product(*arguments, selector)
+    return Hits(scores, offsets)
+
+
+def _fewest_bits(queries: Vectors, rows: Vectors, k: int, selected: Bitmap) -> Hits:
+    count = len(queries)
+    offsets, differing = np.empty((count, k), np.int64), np.empty((count, k), np.int32)
+    selector = None if selected.is_full else faiss.IDSelectorBitmap(selected.packed)
     heap = faiss.int_maxheap_array_t()
     heap.nh, heap.k = count, k
     heap.ids, heap.val = faiss.swig_ptr(offsets), faiss.swig_ptr(differing)
     faiss.hammings_knn_hc(
         heap, faiss.swig_ptr(queries), faiss.swig_ptr(rows), len(rows), queries.shape[1], 1, faiss.EXACT_TOPK, selector
     )
-    return differing.astype(np.float32)
+    return Hits(differing.astype(np.float32), offsets)

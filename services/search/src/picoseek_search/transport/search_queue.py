@@ -22,7 +22,7 @@ AnswerT = TypeVar("AnswerT")
 Outcome: TypeAlias = AnswerT | Exception
 
 MOST_QUERIES = 16
-"""Queries that are made together. From 20 on Faiss compares by matrices, which may round otherwise than one by one."""
+"""Queries that are made together. From 20 on Faiss compares squared distances by matrices, which rounds otherwise."""
 _LOOK_AHEAD = 64
 
 
