@@ -20,6 +20,8 @@ from picoseek_training.cli import main
 from picoseek_training.configuration import read_configuration
 from picoseek_training.embedder.export import export_bundle
 from picoseek_training.embedder.exported import ExportedEmbedder
+from picoseek_training.embedder.set_directions import without_set_directions
+from picoseek_training.embedder.within_class import within_class_whitening
 from picoseek_training.hash.config import HashTrainingConfig
 from picoseek_training.hash.contrast import pair_loss
 from picoseek_training.hash.export import trained_head, trained_network
@@ -27,10 +29,9 @@ from picoseek_training.hash.head import HeadWeights
 from picoseek_training.hash.measurement import code_recall_at_1, hamming_distances
 from picoseek_training.hash.neighbourhood import neighbourhood_loss
 from picoseek_training.hash.pair_sampler import PairSampler
-from picoseek_training.hash.rotation import quantising_rotation, without_set_directions
+from picoseek_training.hash.rotation import quantising_rotation
 from picoseek_training.hash.straight_through import straight_through_signs
 from picoseek_training.hash.training import HashTraining
-from picoseek_training.hash.within_class import within_class_whitening
 from picoseek_training.run.folder import LAST
 
 SIDE, DIMENSION, BITS, STEPS = 32, 24, 16, 6

@@ -265,7 +265,14 @@ def test_an_embedder_of_own_pictures_is_trained_measured_and_exported(
     _yaml(card / "manifest.yaml", {"name": "ours", "version": "1", "license": "Apache-2.0", "network": "tiny"})
     exported = _run("export", "embedder", "--config", recipe, "--out", tmp_path / "bundle", "--card", card)
     assert exported.exit_code == 0, exported.stderr
-    assert load_bundle(tmp_path / "bundle").manifest.name == "ours"
+    plain = load_bundle(tmp_path / "bundle")
+    assert plain.manifest.name == "ours"
+    for way in ("features", "classes"):
+        whitened = _run(
+            *("export", "embedder", "--config", recipe, "--out", tmp_path / way, "--card", card, "--whiten", way)
+        )
+        assert whitened.exit_code == 0, whitened.stderr
+        assert load_bundle(tmp_path / way).space != plain.space
 
 
 def _made(folder: Path) -> Path:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
 
 from picoseek_training.cli.options import checkpoint_option, config_option, set_option
 
-_WHITENING_VIEWS = 6000
+if TYPE_CHECKING:
+    from picoseek_training.embedder.config import EmbedderTrainingConfig
+    from picoseek_training.embedder.student import Embedder
 
 _FORMATS = ("bundle", "paddle", "pdmodel", "onnx")
+_WHITENINGS = ("features", "classes")
+_WHITENING_VIEWS = 6000
 _PRECISIONS = ("float32", "float16", "int8")
 
 out_option = click.option(
@@ -102,7 +106,12 @@ def detector(
 @precision_option
 @card_option
 @click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: that of the last phase).")
-@click.option("--whiten", "whitened", is_flag=True, help="Give all directions of the training pictures one variance.")
+@click.option(
+    "--whiten",
+    type=click.Choice(_WHITENINGS),
+    help="Give all directions in which the training pictures' features differ one variance, or those in which pictures "
+    "of one class do.",
+)
 def embedder(
     config_path: Path,
     overrides: tuple[str, ...],
@@ -112,7 +121,7 @@ def embedder(
     precision: str,
     card: Path | None,
     side: int | None,
-    whitened: bool,
+    whiten: str | None,
 ) -> None:
     """Write an embedder; what a bundle says of itself stands in the folder --card."""
     import cv2
@@ -123,8 +132,6 @@ def embedder(
     from picoseek_training.embedder.export import embedder_inputs, export_bundle
     from picoseek_training.embedder.recipe import embedding_dimension, input_side, read_embedder_recipe
     from picoseek_training.embedder.student import Embedder
-    from picoseek_training.embedder.training import training_views
-    from picoseek_training.embedder.whitening import pooled_features, whiten
     from picoseek_training.export.formats import Deployable, Format, write_format
     from picoseek_training.export.stored_weights import Precision
 
@@ -132,10 +139,10 @@ def embedder(
     described = _bundle_card(card) if Format(target) is Format.BUNDLE else None
     recipe = read_embedder_recipe(config_path, overrides)
     network, size = trained_embedder(recipe, checkpoint), side or input_side(recipe)
-    if whitened:
+    if whiten is not None:
         if not isinstance(recipe, EmbedderTrainingConfig) or not isinstance(network, Embedder):
             raise ValueError("--whiten: only an embedder that was taught by teachers' features can be whitened")
-        whiten(network, pooled_features(network, training_views(recipe, _WHITENING_VIEWS, size)))
+        _whiten(network, recipe, size, by_classes=whiten == "classes")
     spec = InputSpec(width=size, height=size)
     if described is None:
         state = {name: value.numpy() for name, value in network.state_dict().items()}
@@ -201,6 +208,25 @@ def hash_codes(
     if head is not None:
         trained_head(config, checkpoint).save(head)
     _say(export_codes(network, config.bits, start_bundle(config), text, out, **fields))
+
+
+def _whiten(network: Embedder, recipe: EmbedderTrainingConfig, side: int, *, by_classes: bool) -> None:
+    import numpy as np
+
+    from picoseek_training.data.classes import number_classes
+    from picoseek_training.data.retrieval_sets import training_examples
+    from picoseek_training.embedder.config import STORED_SIDE
+    from picoseek_training.embedder.training import training_views
+    from picoseek_training.embedder.whitening import pooled_features, whiten, whiten_within_classes
+    from picoseek_training.evaluation.embedding import embed_examples
+
+    if not by_classes:
+        whiten(network, pooled_features(network, training_views(recipe, _WHITENING_VIEWS, side)))
+        return
+    examples = training_examples(recipe.data, recipe.sets)
+    _, sets = np.unique([example.domain for example in examples], return_inverse=True)
+    embeddings = embed_examples(network, examples, side, recipe.cache, STORED_SIDE)
+    whiten_within_classes(network, embeddings, number_classes(examples).classes, sets)
 
 
 def _bundle_card(folder: Path | None) -> tuple[dict[str, Any], Path]:

@@ -32,8 +32,8 @@ class HashLossConfig:
     structure: Weight = 0.0
     """Weight of the neighbourhoods of the start's vectors (picoseek_training.hash.neighbourhood); 0: as published."""
     whitening: Annotated[float, Field(gt=0)] | None = None
-    """Shrinkage of the vectors' whitening (picoseek_training.hash.within_class) before their neighbourhoods are taken;
-    unset: the vectors as they are."""
+    """Shrinkage of the vectors' whitening (picoseek_training.embedder.within_class) before their neighbourhoods are
+    taken; unset: the vectors as they are."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
     """Temperature of the cosines in a neighbourhood: smaller looks at nearer neighbours only."""
     pairs: Weight = 0.0

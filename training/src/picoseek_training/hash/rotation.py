@@ -1,7 +1,7 @@
 """Where training of the head begins: iterative quantisation (Gong and Lazebnik, CVPR 2011) of whitened vectors.
 
-Bits that tell sets apart are of little use, for the things that are hard to tell apart lie in one set. So the
-directions between the sets' means are left out, and every set counts the same in the principal components.
+The directions between the sets' means are left out (embedder.set_directions), and every set counts the same in the
+principal components.
 """
 
 from __future__ import annotations
@@ -9,25 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from picoseek_training.embedder.set_directions import set_means
+
 Matrix = NDArray[np.float32]
 
 _ROUNDS = 30
 _ROWS = 8000
-
-
-def without_set_directions(vectors: Matrix, sets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the projection [D, D] onto what is orthogonal to the directions between the sets' means.
-
-    Args:
-        vectors: [views, N, D].
-        sets: [N] number of the set that each picture is of.
-    """
-    means = _means(vectors, sets)
-    directions = means - vectors.mean(axis=(0, 1), dtype=np.float64)
-    _, sizes, axes = np.linalg.svd(directions, full_matrices=False)
-    kept = axes[sizes > 1e-5 * max(1.0, float(sizes[0]))]
-    projection: NDArray[np.float64] = np.eye(vectors.shape[-1]) - kept.T @ kept
-    return projection
 
 
 def quantising_rotation(
@@ -49,7 +36,7 @@ def quantising_rotation(
     views, count, dimension = vectors.shape
     chosen = rng.permutation(views * count)[:_ROWS]
     place = np.unique(sets, return_inverse=True)[1][chosen % count]
-    centred = vectors[chosen // count, chosen % count] - _means(vectors, sets)[place]
+    centred = vectors[chosen // count, chosen % count] - set_means(vectors, sets)[place]
     covariance = np.zeros((dimension, dimension))
     for name in np.unique(place):
         own = centred[place == name]
@@ -69,8 +56,3 @@ def quantising_rotation(
     weight /= (centred @ weight).std() + 1e-12
     bias = -vectors.mean(axis=(0, 1), dtype=np.float64) @ weight
     return weight.astype(np.float32), bias.astype(np.float32)
-
-
-def _means(vectors: Matrix, sets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean [sets, D] of each set in the order of its number."""
-    return np.stack([vectors[:, sets == name].mean(axis=(0, 1), dtype=np.float64) for name in np.unique(sets)])

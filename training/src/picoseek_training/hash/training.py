@@ -16,6 +16,8 @@ from picoseek_bundle import Bundle, EmbedderOutput, Preprocessor, Task, default_
 from picoseek_training.data.classes import number_classes
 from picoseek_training.data.example import Example, RetrievalTask
 from picoseek_training.data.retrieval_sets import retrieval_tasks, training_examples
+from picoseek_training.embedder.set_directions import without_set_directions
+from picoseek_training.embedder.within_class import within_class_whitening
 from picoseek_training.evaluation.retrieval import score_retrieval, unit_rows
 from picoseek_training.hash.batches import DrawnViews, HashSampler
 from picoseek_training.hash.config import HashOptimizerConfig, HashTrainingConfig
@@ -24,8 +26,7 @@ from picoseek_training.hash.head import HashHead, HeadWeights
 from picoseek_training.hash.measurement import code_recall_at_1
 from picoseek_training.hash.network import HashNetwork, embedder_layer
 from picoseek_training.hash.objective import HashObjective
-from picoseek_training.hash.rotation import quantising_rotation, without_set_directions
-from picoseek_training.hash.within_class import within_class_whitening
+from picoseek_training.hash.rotation import quantising_rotation
 from picoseek_training.optimization.optimizer_state import read_optimizer_state, write_optimizer_state
 from picoseek_training.optimization.schedules import DetectionCosine
 from picoseek_training.run.folder import RunFolder
