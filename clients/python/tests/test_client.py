@@ -66,8 +66,8 @@ async def test_a_delay_beyond_the_deadline_is_not_waited_for(services: FakeServi
     started = time.monotonic()
     async with picoseek.AsyncClient(services.config) as client:
         with pytest.raises(picoseek.UnavailableError) as caught:
-            await client.models(timeout_s=2)
-    assert time.monotonic() - started < 1.5 and caught.value.retry_after_s == 60
+            await client.models(timeout_s=30)
+    assert time.monotonic() - started < 25 and caught.value.retry_after_s == 60
 
 
 async def test_one_bad_picture_of_several_is_an_error_of_its_own(services: FakeServices) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from picoseek_search.collection.names import PackedNames
 from picoseek_search.collection.part import Part
 from picoseek_search.segment import full_vectors, index_file
 from picoseek_search.segment.arrays import Mask, Vectors
@@ -137,8 +138,9 @@ def _cached(
     matches: Mask,
     directory: RowDirectory,
 ) -> CachedIndex:
-    ids = np.where(matches, directory.ids[places], "")
-    items = np.where(matches, directory.items[places], "")
+    ids, items = (
+        PackedNames.of(np.where(matches, names[places], "").tolist()) for names in (directory.ids, directory.items)
+    )
     part = Part(number, segment, np.ascontiguousarray(keys[:, 0]), np.ascontiguousarray(keys[:, 1]), ids, items)
     return CachedIndex(part, Bitmap.from_mask(matches))
 

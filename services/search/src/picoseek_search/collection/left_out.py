@@ -131,7 +131,7 @@ def _sample(snapshot: Snapshot, specification: Specification, check: Callable[[]
     wanted: dict[str, list[tuple[tuple[int, str], _Place]]] = {item: [] for item in chosen}
     for view, rows, items in _live_blocks(snapshot):
         check()
-        ids: list[str] = snapshot.views[view].part.ids[rows].tolist()
+        ids = snapshot.views[view].part.ids.take(rows)
         for row, id_, item in zip(rows.tolist(), ids, items, strict=True):
             places = wanted.get(item)
             if places is not None:
@@ -150,8 +150,7 @@ def _live_blocks(snapshot: Snapshot) -> Iterator[tuple[int, Offsets, list[str]]]
         live = view.live.offsets()
         for start in range(0, len(live), _BLOCK):
             rows = live[start : start + _BLOCK]
-            items: list[str] = view.part.items[rows].tolist()
-            yield index, rows, items
+            yield index, rows, view.part.items.take(rows)
 
 
 def _rank(name: str) -> tuple[int, str]:

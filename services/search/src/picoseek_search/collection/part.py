@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from picoseek_search.collection.names import GrowingNames, Names
 from picoseek_search.segment.arrays import Mask, Offsets, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.growing import GrowingSegment
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.segment import Segment
-from picoseek_search.storage.documents import Names, RowNumbers, StoredRow, VectorChecksums
+from picoseek_search.storage.documents import RowNumbers, StoredRow, VectorChecksums
 
 NO_NUMBER = -1
 """Stands where the number of a row would: nobody asks for the row any more."""
@@ -33,7 +34,7 @@ class Part:
     ids: Names
     """Document ids; behind the published rows anything."""
     items: Names
-    """Items, likewise."""
+    """Items, likewise: the very same object where every row's item is its id."""
 
     _order: Offsets | None = field(init=False, repr=False)
     """Places of the rows by ascending number; None: they are in this order."""
@@ -42,6 +43,8 @@ class Part:
         # Rows that were left in a graph when their documents were gone have no number, and stand in between.
         is_ascending = bool((self.rows[1:] >= self.rows[:-1]).all())
         object.__setattr__(self, "_order", None if is_ascending else np.argsort(self.rows, kind="stable"))
+        if self.items == self.ids:
+            object.__setattr__(self, "items", self.ids)
 
     def find(self, numbers: RowNumbers, length: int) -> Offsets:
         """Return the places of those of some numbers that are among the first `length` rows."""
@@ -59,13 +62,14 @@ class GrowingPart(Part):
 
     def __init__(self, number: int, dimension: int, capacity: int, metric: Metric) -> None:
         self._growing = GrowingSegment(dimension, capacity, metric)
+        self._ids, self._items = GrowingNames(capacity), GrowingNames(capacity)
         super().__init__(
             number,
             self._growing,
             np.zeros(capacity, np.int64),
             np.zeros(capacity, np.int64),
-            np.empty(capacity, np.object_),
-            np.empty(capacity, np.object_),
+            self._ids,
+            self._items,
         )
 
     @property
@@ -80,8 +84,8 @@ class GrowingPart(Part):
         end = start + len(stored)
         self.rows[start:end] = [one.row for one in stored]
         self.vector_checksums[start:end] = [one.vector_checksum for one in stored]
-        self.ids[start:end] = [one.id for one in stored]
-        self.items[start:end] = [one.item for one in stored]
+        self._ids.write(start, [one.id for one in stored])
+        self._items.write(start, [one.item for one in stored])
         return self._growing.length
 
     def truncate(self, length: int) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from picoseek_search.collection.index_cache import IndexCache
 from picoseek_search.collection.merge_plan import PartSize, Stage
+from picoseek_search.collection.names import Names, PackedNames
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.part import NO_NUMBER, Part, View
 from picoseek_search.collection.shard_index import ShardIndex
@@ -76,19 +77,22 @@ class PartBuilder:
         if self._options.gpu is not None:
             segment.copy_to(self._options.gpu)
         offsets = [one.offsets() for one in kept]
-        is_live = np.concatenate([view.live.mask()[some] for view, some in zip(views, offsets, strict=True)])
+        masks = [view.live.mask()[some] for view, some in zip(views, offsets, strict=True)]
 
         def joined(column: Callable[[Part], NDArray[Any]]) -> NDArray[Any]:
             return np.concatenate([column(view.part)[some] for view, some in zip(views, offsets, strict=True)])
+
+        def names(column: Callable[[Part], Names]) -> PackedNames:
+            return PackedNames.of_rows(zip((column(view.part) for view in views), offsets, masks, strict=True))
 
         return Part(
             number,
             segment,
             # Another part may show what is dead here, so these are no rows of this part any more.
-            np.where(is_live, joined(lambda part: part.rows), NO_NUMBER),
+            np.where(np.concatenate(masks), joined(lambda part: part.rows), NO_NUMBER),
             joined(lambda part: part.vector_checksums),
-            np.where(is_live, joined(lambda part: part.ids), ""),
-            np.where(is_live, joined(lambda part: part.items), ""),
+            names(lambda part: part.ids),
+            names(lambda part: part.items),
         )
 
     def _stage(self, view: View) -> Stage:

@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
+from picoseek_search.collection.names import Names
 from picoseek_search.collection.part import Part
 from picoseek_search.collection.snapshot import Snapshot
 from picoseek_search.segment.arrays import Offsets, Scores, Vectors
@@ -15,7 +16,7 @@ from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.hits import NO_ROW, MergedHits, merge
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.segment import Reach, SearchOptions
-from picoseek_search.storage.documents import Names, RowNumbers
+from picoseek_search.storage.documents import RowNumbers
 
 _FIRST_LOOK = 4
 """With a limit an item, so many times more rows are fetched than hits are asked for."""
@@ -98,16 +99,16 @@ class _Ranked:
     offsets: list[int]
     """queries + 1 places: where each query's hits begin, and the total."""
 
-    def ids(self) -> list[str]:
-        return self._column([part.ids for part in self.parts])
-
-    def items(self) -> list[str]:
-        return self._column([part.items for part in self.parts])
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return ids and items."""
+        ids = self._column([part.ids for part in self.parts])
+        if all(part.items is part.ids for part in self.parts):
+            return ids, ids
+        return ids, self._column([part.items for part in self.parts])
 
     def _column(self, columns: Sequence[Names]) -> list[str]:
         if len(columns) == 1:
-            alone: list[str] = columns[0].take(self.rows).tolist()
-            return alone
+            return columns[0].take(self.rows)
         names = np.empty(len(self.rows), np.object_)
         for source, column in enumerate(columns):
             here = self.sources == source
@@ -141,7 +142,7 @@ def search(targets: Sequence[Target], query: Query, metric: Metric) -> Found:
     if query.max_per_item:
         return _grouped(targets, query, metric)
     ranked = _ranked(targets, query.vectors, query, query.k, metric, exact=query.exact)
-    return Found(ranked.ids(), ranked.items(), ranked.scores, ranked.offsets, ranked.sources)
+    return Found(*ranked.names(), ranked.scores, ranked.offsets, ranked.sources)
 
 
 def reach_of(targets: Sequence[Target], query: Query) -> list[Reach]:
@@ -193,7 +194,7 @@ def _grouped(targets: Sequence[Target], query: Query, metric: Metric) -> Found:
     while waiting:
         vectors = np.ascontiguousarray(query.vectors[waiting])
         ranked = _ranked(targets, vectors, query, fetch, metric, exact=query.exact or fetch == total)
-        ids, items = ranked.ids(), ranked.items()
+        ids, items = ranked.names()
         unfinished: list[int] = []
         for place, (start, end) in zip(waiting, pairwise(ranked.offsets), strict=True):
             kept = _limit_per_item(items, range(start, end), query)

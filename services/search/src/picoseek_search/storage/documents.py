@@ -50,7 +50,7 @@ RowNumbers = NDArray[np.int64]
 VectorChecksums = NDArray[np.int64]
 """CRC-32C of vectors."""
 
-Names: TypeAlias = NDArray[np.object_]
+NameArray: TypeAlias = NDArray[np.object_]
 """Strings, one a row."""
 
 _IDS_A_STATEMENT = 500
@@ -138,9 +138,9 @@ class RowDirectory:
     """Numbers."""
     vector_checksums: VectorChecksums
     """CRC-32C of their vectors."""
-    ids: Names
+    ids: NameArray
     """Document ids."""
-    items: Names
+    items: NameArray
     """Items; the very object of `ids` where the item is the id."""
 
 
