@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from picoseek_protos.v1 import collection_pb2, document_pb2
+from picoseek_protos.v1 import collection_pb2, document_pb2, embedding_pb2
+from picoseek_search.collection.catalog import Catalog
+from picoseek_search.collection.options import EngineOptions
+from picoseek_search.collection.search import Query
+from picoseek_search.collection.workers import Workers
+from picoseek_search.filtering.conditions import read_filter
 from picoseek_search.storage import applied, documents
 from picoseek_search.storage.applied import begin_shard
 from picoseek_search.storage.documents import DocumentWriter
-from picoseek_search.storage.filter_sql import compile_filter
+from picoseek_search.storage.filter_sql import sql_of
 
+WITHIN_S = 60.0
 SCHEMA = {
     "colour": collection_pb2.ATTRIBUTE_TYPE_STRING,
     "count": collection_pb2.ATTRIBUTE_TYPE_INT,
@@ -204,7 +213,47 @@ def test_a_filter_finds_what_python_finds(gadgets: list[Gadget], rule: Rule) -> 
     begin_shard(connection, 0)
     writer = DocumentWriter(connection, 0)
     writer.upsert([gadget.stored() for gadget in gadgets], 1)
-    condition = compile_filter(rule.text, SCHEMA)
+    condition = sql_of(read_filter(rule.text, SCHEMA))
     found = connection.execute(f"SELECT id FROM documents WHERE {condition.text}", condition.parameters).fetchall()
     connection.close()
     assert {id_ for (id_,) in found} == {gadget.id for gadget in gadgets if rule.holds(gadget)}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(gadgets=GADGETS, rule=RULES, factory=st.sampled_from(["Flat", "HNSW4"]), again=st.booleans())
+def test_a_search_finds_what_python_finds(
+    workers: Workers, gadgets: list[Gadget], rule: Rule, factory: str, again: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = Catalog(Path(folder), EngineOptions(growing_rows=2, graph_rows=1, idle_s=0.01), workers)
+        catalog.create(
+            collection_pb2.Collection(
+                name="gadgets",
+                space=embedding_pb2.EmbeddingSpace(digest="sha256:" + "0" * 64, dimension=2),
+                metric=embedding_pb2.METRIC_L2,
+                index=collection_pb2.IndexConfig(factory=factory),
+                schema=[collection_pb2.AttributeField(name=name, type=type_) for name, type_ in SCHEMA.items()],
+            ),
+            if_not_exists=False,
+        )
+        try:
+            collection = catalog.get("gadgets")
+            query = Query(np.zeros((1, 2), np.float32), len(gadgets), exact=True, ef=16)
+
+            def check(written: list[Gadget]) -> None:
+                found = collection.search(query, rule.text, None).found.ids
+                assert sorted(found) == sorted(gadget.id for gadget in written if rule.holds(gadget))
+
+            # In two writes, so that values are read of some rows, then of more, then come along into another part.
+            for number, written in enumerate((gadgets[:1], gadgets)):
+                documents_ = [gadget.stored() for gadget in written]
+                for document in documents_:
+                    document.vector = np.ones(2, "<f4").tobytes()
+                collection.submit(collection.prepare_upsert(documents_, f"r{number}")).result(WITHIN_S)
+                check(written)
+                if again:
+                    check(written)
+            assert collection.shard.compactor.wait_idle(WITHIN_S)
+            check(gadgets)
+        finally:
+            catalog.close()

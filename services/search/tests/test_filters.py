@@ -7,11 +7,12 @@ import sqlite3
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from picoseek_protos.v1 import collection_pb2, document_pb2
+from picoseek_search.filtering.conditions import read_filter
+from picoseek_search.filtering.filter_syntax import FilterError
 from picoseek_search.storage import applied, documents
 from picoseek_search.storage.applied import begin_shard
 from picoseek_search.storage.documents import DocumentWriter
-from picoseek_search.storage.filter_sql import compile_filter
-from picoseek_search.storage.filter_syntax import FilterError
+from picoseek_search.storage.filter_sql import sql_of
 
 SCHEMA = {
     "colour": collection_pb2.ATTRIBUTE_TYPE_STRING,
@@ -171,7 +172,7 @@ def shelf() -> sqlite3.Connection:
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
 def test_finds(shelf: sqlite3.Connection, text: str, expected: str) -> None:
-    condition = compile_filter(text, SCHEMA)
+    condition = sql_of(read_filter(text, SCHEMA))
     found = shelf.execute(f"SELECT id FROM documents WHERE {condition.text} ORDER BY id", condition.parameters)
     assert [row[0] for row in found] == expected.split()
 
@@ -179,7 +180,7 @@ def test_finds(shelf: sqlite3.Connection, text: str, expected: str) -> None:
 @pytest.mark.parametrize(("text", "cause"), BAD, ids=[cause for _, cause in BAD])
 def test_refuses(text: str, cause: str) -> None:
     with pytest.raises(FilterError, match=cause.replace("(", r"\(")):
-        compile_filter(text, SCHEMA)
+        read_filter(text, SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_refuses(text: str, cause: str) -> None:
 )
 def test_says_where(text: str, place: int) -> None:
     with pytest.raises(FilterError, match=rf"\(at character {place}\)$"):
-        compile_filter(text, SCHEMA)
+        read_filter(text, SCHEMA)
     if '"' in text:
         with pytest.raises(FilterError, match="quote is not closed"):
-            compile_filter(text, SCHEMA)
+            read_filter(text, SCHEMA)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,27 @@ entries = st.dictionaries(
 )
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A document as the model knows it."""
+
+    vector: list[int]
+    item: str
+    label: str
+    rank: int
+
+
+FILTERS: dict[str, Callable[[str, Entry], bool]] = {
+    "": lambda _, entry: True,
+    "labels:red": lambda _, entry: entry.label == "red",
+    "NOT labels:red AND attributes.rank < 6": lambda _, entry: entry.label != "red" and entry.rank < 6,
+    "attributes.rank IN (1, 2)": lambda _, entry: entry.rank in (1, 2),
+    "item = i3": lambda _, entry: entry.item == "i3",
+    'item = "d*" OR labels:blue': lambda _, entry: entry.item[0] == "d" or entry.label == "blue",
+    "id > d30 AND attributes.rank >= 2": lambda id_, entry: id_ > "d30" and entry.rank >= 2,
+}
+
+
 class GalleryMachine(RuleBasedStateMachine):
     """A collection beside a dictionary."""
 
@@ -77,7 +100,11 @@ class GalleryMachine(RuleBasedStateMachine):
         self.catalog = self._open()
         space = embedding_pb2.EmbeddingSpace(digest="sha256:" + "0" * 64, dimension=DIMENSION)
         asked = collection_pb2.Collection(
-            name="g", space=space, metric=metric, index=collection_pb2.IndexConfig(factory=factory)
+            name="g",
+            space=space,
+            metric=metric,
+            index=collection_pb2.IndexConfig(factory=factory),
+            schema=[collection_pb2.AttributeField(name="rank", type=collection_pb2.ATTRIBUTE_TYPE_INT)],
         )
         self.catalog.create(asked, if_not_exists=False)
         other = collection_pb2.Collection(name="h", space=space, metric=metric)
@@ -85,7 +112,7 @@ class GalleryMachine(RuleBasedStateMachine):
         self.alias = ""
         self.operation = ""
         self.larger = metric == embedding_pb2.METRIC_INNER_PRODUCT
-        self.model: dict[str, tuple[list[int], str, str]] = {}
+        self.model: dict[str, Entry] = {}
         self.applied: dict[str, tuple[object, object]] = {}
         self.sequence = 0
 
@@ -103,8 +130,14 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule(entries=entries)
     def upsert(self, entries: dict[str, tuple[list[int], int, str]]) -> None:
         documents = [
-            document_pb2.Document(id=id_, item=f"i{item}", labels=[label], vector=np.array(vector, "<f4").tobytes())
-            for id_, (vector, item, label) in entries.items()
+            document_pb2.Document(
+                id=id_,
+                item=f"i{number}" if number else "",
+                labels=[label],
+                vector=np.array(vector, "<f4").tobytes(),
+                attributes={"rank": document_pb2.AttributeValue(int_value=number)},
+            )
+            for id_, (vector, number, label) in entries.items()
         ]
         request_id = f"r{self.sequence}"
         result = self.collection.submit(self.collection.prepare_upsert(documents, request_id)).result(WITHIN_S)
@@ -112,8 +145,8 @@ class GalleryMachine(RuleBasedStateMachine):
         assert (result.counts.inserted, result.counts.replaced) == (len(entries) - replaced, replaced)
         self._written(result.revision)
         self.applied[request_id] = (documents, result)
-        for id_, (vector, item, label) in entries.items():
-            self.model[id_] = (vector, f"i{item}", label)
+        for id_, (vector, number, label) in entries.items():
+            self.model[id_] = Entry(vector, f"i{number}" if number else id_, label, number)
 
     @rule(gone=st.lists(ids, min_size=1, max_size=25, unique=True))
     def delete(self, gone: list[str]) -> None:
@@ -127,7 +160,7 @@ class GalleryMachine(RuleBasedStateMachine):
     def delete_where(self, label: str, before: str) -> None:
         write = self.collection.prepare_delete_where(f"labels:{label} AND id < {before}", f"r{self.sequence}")
         result = self.collection.submit(write).result(WITHIN_S)
-        gone = [id_ for id_, (_, _, found) in self.model.items() if found == label and id_ < before]
+        gone = [id_ for id_, entry in self.model.items() if entry.label == label and id_ < before]
         assert result.counts.deleted == len(gone)
         self._written(result.revision)
         for id_ in gone:
@@ -200,22 +233,25 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule(
         query=vectors,
         k=st.integers(1, 70),
-        label=st.sampled_from(["", "red"]),
+        filter_text=st.sampled_from(sorted(FILTERS)),
         limit=st.integers(0, 3),
         threshold=st.none() | st.integers(-20, 60),
         exact=st.booleans(),
     )
-    def search(self, query: list[int], k: int, label: str, limit: int, threshold: int | None, exact: bool) -> None:
+    def search(
+        self, query: list[int], k: int, filter_text: str, limit: int, threshold: int | None, exact: bool
+    ) -> None:
         answer = self.collection.search(
             Query(np.array([query], np.float32), k, exact, 16, threshold, limit),
-            f"labels:{label}" if label else "",
+            filter_text,
             EVERYTHING if k % 2 else None,
         )
         found = answer.found
-        scores = {id_: self._score(query, entry[0]) for id_, entry in self.model.items() if label in ("", entry[2])}
+        meets = FILTERS[filter_text]
+        scores = {id_: self._score(query, entry.vector) for id_, entry in self.model.items() if meets(id_, entry)}
         assert len(set(found.ids)) == len(found.ids)
         assert [scores[id_] for id_ in found.ids] == found.scores.tolist()
-        assert found.items == [self.model[id_][1] for id_ in found.ids]
+        assert found.items == [self.model[id_].item for id_ in found.ids]
         expected = self._expected(scores, k, limit, threshold)
         if exact or not self.is_approximate:
             assert found.scores.tolist() == expected
@@ -225,9 +261,9 @@ class GalleryMachine(RuleBasedStateMachine):
                 assert len(found.ids) == len(expected)
             self._count(found.scores.tolist(), expected)
         for id_, document in zip(found.ids, answer.documents, strict=False):
-            vector, item, label_ = self.model[id_]
-            assert (document.id, document.item, list(document.labels)) == (id_, item, [label_])
-            assert np.frombuffer(document.vector, "<f4").tolist() == vector
+            entry = self.model[id_]
+            assert (document.id, document.item, list(document.labels)) == (id_, entry.item, [entry.label])
+            assert np.frombuffer(document.vector, "<f4").tolist() == entry.vector
 
     def _score(self, query: list[int], vector: list[int]) -> float:
         if self.larger:
@@ -238,7 +274,7 @@ class GalleryMachine(RuleBasedStateMachine):
         taken: dict[str, int] = {}
         best: list[float] = []
         for score, id_ in sorted((-score if self.larger else score, id_) for id_, score in scores.items()):
-            item = self.model[id_][1]
+            item = self.model[id_].item
             taken[item] = taken.get(item, 0) + 1
             if limit == 0 or taken[item] <= limit:
                 best.append(-score if self.larger else score)
@@ -270,7 +306,7 @@ class GalleryMachine(RuleBasedStateMachine):
         assert self.catalog.aliases() == ([("live", self.alias)] if self.alias else [])
         if self.alias:
             assert self.catalog.get("live") is self.catalog.get(self.alias)
-        assert self.collection.count("")[:2] == (len(self.model), len({item for _, item, _ in self.model.values()}))
+        assert self.collection.count("")[:2] == (len(self.model), len({entry.item for entry in self.model.values()}))
 
     def teardown(self) -> None:
         if hasattr(self, "catalog"):

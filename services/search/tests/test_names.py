@@ -6,6 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from picoseek_search.collection.names import GrowingNames, PackedNames
+from picoseek_search.collection.part import GrowingPart
+from picoseek_search.segment.metric import Metric
+from picoseek_search.storage.documents import StoredRow
 
 _NAMES = st.lists(st.text(max_size=6), max_size=40)
 _ALL_UNICODE = ["", "a", "é", "道", "\U0001f600", "x" * 300, "\0"]
@@ -56,3 +59,20 @@ def test_more_names_than_one_block_are_packed_in_order() -> None:
     assert again != PackedNames.of([*names[:-1], "other"])
     # The same bytes, cut elsewhere.
     assert PackedNames.of(["ab", "c"]) != PackedNames.of(["a", "bc"])
+
+
+def test_items_have_a_column_of_their_own_from_the_first_that_is_no_id() -> None:
+    part = GrowingPart(1, 2, 8, Metric.L2)
+
+    def append(*names: tuple[str, str]) -> None:
+        stored = [StoredRow(1, id_, item, b"", 0) for id_, item in names]
+        part.append(stored, np.zeros((len(stored), 2), np.float32))
+
+    append(("a", "a"), ("b", "b"))
+    before = part.items
+    assert before is part.ids
+    append(("c", "thing"), ("d", "d"))
+    append(("e", "e"), ("f", "thing"))
+    assert part.ids.take(np.arange(6)) == ["a", "b", "c", "d", "e", "f"]
+    assert part.items.take(np.arange(6)) == ["a", "b", "thing", "d", "e", "thing"]
+    assert before.take(np.arange(2)) == ["a", "b"]

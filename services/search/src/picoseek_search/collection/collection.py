@@ -17,6 +17,7 @@ from picoseek_protos.log.v1 import record_pb2
 from picoseek_protos.v1 import collection_pb2, document_pb2, revision_pb2
 
 from picoseek_search.collection.calibrator import Calibrator
+from picoseek_search.collection.filter_selection import known_selection, selection
 from picoseek_search.collection.options import EngineOptions
 from picoseek_search.collection.recall_watch import RecallWatch
 from picoseek_search.collection.search import Found, Query, RunnerUp, Target, runners_up, search, targets_of
@@ -25,11 +26,12 @@ from picoseek_search.collection.snapshot import Snapshot
 from picoseek_search.collection.specification import Specification
 from picoseek_search.collection.workers import Workers
 from picoseek_search.collection.write_queue import Change, Write, WriteResult
+from picoseek_search.filtering.conditions import Condition, read_filter
+from picoseek_search.filtering.filter_syntax import FilterError
+from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.factory import parse_factory
 from picoseek_search.segment.index_kind import IndexKind
-from picoseek_search.storage.documents import RowNumbers
-from picoseek_search.storage.filter_sql import ALWAYS, SqlCondition, compile_filter
-from picoseek_search.storage.filter_syntax import FilterError
+from picoseek_search.storage.filter_sql import ALWAYS, sql_of
 from picoseek_search.storage.history import History
 from picoseek_search.storage.log import Revision
 
@@ -209,12 +211,13 @@ class Collection:
         """
         condition = self.condition(filter_text)
         with self._activity.busy():
-            if condition is ALWAYS and include is None and not reasons.documents:
-                answer = self._search(self.shard.snapshot, query, None, reasons)
-            else:
+            answer = None
+            if include is None and not reasons.documents:
+                answer = self._search_in_memory(query, condition, reasons)
+            if answer is None:
                 with self.shard.reader_with_snapshot() as (reader, snapshot):
-                    allowed = None if condition is ALWAYS else reader.rows_where(condition)
-                    answer = self._search(snapshot, query, allowed, reasons)
+                    selected = None if condition is None else selection(snapshot, condition, reader)
+                    answer = self._search(snapshot, query, selected, reasons)
                     found = answer.found
                     if include is not None:
                         by_id = reader.by_ids(sorted(set(found.ids)), vectors=include.vector)
@@ -225,9 +228,16 @@ class Collection:
         self.recall.offer(answer.targets, query, answer.found)
         return answer
 
-    def _search(self, snapshot: Snapshot, query: Query, allowed: RowNumbers | None, reasons: Reasons) -> SearchAnswer:
+    def _search_in_memory(self, query: Query, condition: Condition | None, reasons: Reasons) -> SearchAnswer | None:
+        snapshot = self.shard.snapshot
+        selected = None if condition is None else known_selection(snapshot, condition)
+        return None if condition is not None and selected is None else self._search(snapshot, query, selected, reasons)
+
+    def _search(
+        self, snapshot: Snapshot, query: Query, selected: Sequence[Bitmap] | None, reasons: Reasons
+    ) -> SearchAnswer:
         metric = self.specification.metric
-        targets = targets_of(snapshot, allowed)
+        targets = targets_of(snapshot, selected)
         found = search(targets, query, metric)
         seconds = runners_up(targets, query, metric, found) if reasons.runners_up else []
         return SearchAnswer(found, [], snapshot, targets, seconds, {})
@@ -250,7 +260,7 @@ class Collection:
         """
         condition = self.condition(filter_text)
         with self.shard.reader() as (reader, revision):
-            documents = reader.page(after_id, limit, condition, vectors=include.vector)
+            documents = reader.page(after_id, limit, sql_of(condition), vectors=include.vector)
         return DocumentsAnswer([masked(document, include) for document in documents], revision)
 
     def count(self, filter_text: str) -> tuple[int, int, Revision]:
@@ -261,7 +271,7 @@ class Collection:
         """
         condition = self.condition(filter_text)
         with self.shard.reader() as (reader, revision):
-            documents, items = reader.count(condition)
+            documents, items = reader.count(sql_of(condition))
         return documents, items, revision
 
     def describe(self) -> collection_pb2.Collection:
@@ -296,14 +306,14 @@ class Collection:
             )
         return described
 
-    def condition(self, filter_text: str) -> SqlCondition:
-        """Read a filter.
+    def condition(self, filter_text: str) -> Condition | None:
+        """Read a filter; None: every document meets it.
 
         Raises:
             ServiceError: FILTER_INVALID.
         """
         try:
-            return compile_filter(filter_text, self.specification.schema)
+            return read_filter(filter_text, self.specification.schema)
         except FilterError as error:
             raise errors.invalid_argument("FILTER_INVALID", f"filter: {error}", filter=filter_text[:200]) from error
 

@@ -34,6 +34,12 @@ class GrowingNames:
     def __init__(self, capacity: int) -> None:
         self._names = np.empty(capacity, np.object_)
 
+    def copy(self) -> GrowingNames:
+        """Return names that can be written to without a change of these."""
+        twin = GrowingNames(len(self._names))
+        twin._names[:] = self._names
+        return twin
+
     def write(self, start: int, names: Sequence[str]) -> None:
         """Set the names of the rows from `start` on."""
         self._names[start : start + len(names)] = names

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from picoseek_search.collection.names import GrowingNames, Names
+from picoseek_search.collection.part_columns import PartColumns
 from picoseek_search.segment.arrays import Mask, Offsets, Vectors
 from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.growing import GrowingSegment
@@ -17,6 +18,8 @@ from picoseek_search.storage.documents import RowNumbers, StoredRow, VectorCheck
 
 NO_NUMBER = -1
 """Stands where the number of a row would: nobody asks for the row any more."""
+_FEW_SHARE = 1 / 8
+"""Up to so many numbers a row are looked up among the rows, instead of the rows among them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,9 @@ class Part:
     items: Names
     """Items, likewise: the very same object where every row's item is its id."""
 
+    columns: PartColumns = field(init=False, repr=False)
+    """Fields that filters have asked for."""
+
     _order: Offsets | None = field(init=False, repr=False)
     """Places of the rows by ascending number; None: they are in this order."""
 
@@ -43,6 +49,7 @@ class Part:
         # Rows that were left in a graph when their documents were gone have no number, and stand in between.
         is_ascending = bool((self.rows[1:] >= self.rows[:-1]).all())
         object.__setattr__(self, "_order", None if is_ascending else np.argsort(self.rows, kind="stable"))
+        object.__setattr__(self, "columns", PartColumns(self.rows))
         if self.items == self.ids:
             object.__setattr__(self, "items", self.ids)
 
@@ -62,7 +69,7 @@ class GrowingPart(Part):
 
     def __init__(self, number: int, dimension: int, capacity: int, metric: Metric) -> None:
         self._growing = GrowingSegment(dimension, capacity, metric)
-        self._ids, self._items = GrowingNames(capacity), GrowingNames(capacity)
+        self._ids = self._items = GrowingNames(capacity)
         super().__init__(
             number,
             self._growing,
@@ -85,8 +92,17 @@ class GrowingPart(Part):
         self.rows[start:end] = [one.row for one in stored]
         self.vector_checksums[start:end] = [one.vector_checksum for one in stored]
         self._ids.write(start, [one.id for one in stored])
-        self._items.write(start, [one.item for one in stored])
+        self._write_items(start, stored)
         return self._growing.length
+
+    def _write_items(self, start: int, stored: Sequence[StoredRow]) -> None:
+        if self._items is self._ids:
+            if all(one.item == one.id for one in stored):
+                return
+            # Searches that have taken the column before ask it only for rows whose item is their id.
+            self._items = self._ids.copy()
+            object.__setattr__(self, "items", self._items)
+        self._items.write(start, [one.item for one in stored])
 
     def truncate(self, length: int) -> None:
         """Take back rows that were never published."""
@@ -119,9 +135,17 @@ class View:
         """Return the places of those of some numbers that are in the part."""
         return self.part.find(numbers, self.live.length)
 
+    def is_among(self, numbers: RowNumbers) -> Mask:
+        """Return for each row whether its number is among some ascending ones."""
+        if len(numbers) > _FEW_SHARE * self.live.length:
+            return contains(numbers, self.rows)
+        mask = np.zeros(self.live.length, np.bool_)
+        mask[self.find(numbers)] = True
+        return mask
+
     def selected(self, numbers: RowNumbers) -> Bitmap:
         """Return the live rows that are among some ascending numbers."""
-        return self.live.intersection(Bitmap.from_mask(contains(numbers, self.rows)))
+        return self.live.intersection(Bitmap.from_mask(self.is_among(numbers)))
 
 
 def contains(numbers: RowNumbers, wanted: RowNumbers) -> Mask:

@@ -85,7 +85,7 @@ class PartBuilder:
         def names(column: Callable[[Part], Names]) -> PackedNames:
             return PackedNames.of_rows(zip((column(view.part) for view in views), offsets, masks, strict=True))
 
-        return Part(
+        part = Part(
             number,
             segment,
             # Another part may show what is dead here, so these are no rows of this part any more.
@@ -94,6 +94,8 @@ class PartBuilder:
             names(lambda part: part.ids),
             names(lambda part: part.items),
         )
+        part.columns.inherit([(view.part.columns, some) for view, some in zip(views, offsets, strict=True)])
+        return part
 
     def _stage(self, view: View) -> Stage:
         if view.is_growing:

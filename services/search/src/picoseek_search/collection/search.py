@@ -16,7 +16,6 @@ from picoseek_search.segment.bitmap import Bitmap
 from picoseek_search.segment.hits import NO_ROW, MergedHits, merge
 from picoseek_search.segment.metric import Metric
 from picoseek_search.segment.segment import Reach, SearchOptions
-from picoseek_search.storage.documents import RowNumbers
 
 _FIRST_LOOK = 4
 """With a limit an item, so many times more rows are fetched than hits are asked for."""
@@ -117,18 +116,15 @@ class _Ranked:
         return several
 
 
-def targets_of(snapshot: Snapshot, allowed: RowNumbers | None) -> list[Target]:
+def targets_of(snapshot: Snapshot, selected: Sequence[Bitmap] | None) -> list[Target]:
     """Return where to search.
 
     Args:
         snapshot: what to search.
-        allowed: ascending numbers of the documents that may be hits; None: all.
+        selected: live rows of each view that may be hits; None: all.
     """
-    return [
-        target
-        for view in snapshot.views
-        if (target := Target(view.part, view.live if allowed is None else view.selected(allowed))).selected.count
-    ]
+    rows = [view.live for view in snapshot.views] if selected is None else selected
+    return [Target(view.part, some) for view, some in zip(snapshot.views, rows, strict=True) if some.count]
 
 
 def search(targets: Sequence[Target], query: Query, metric: Metric) -> Found:

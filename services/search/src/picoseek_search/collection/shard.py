@@ -23,13 +23,13 @@ from picoseek_search.collection.shard_writer import ShardWriter
 from picoseek_search.collection.snapshot import Snapshot
 from picoseek_search.collection.workers import Workers
 from picoseek_search.collection.write_queue import Outcome, Write, WriteQueue
+from picoseek_search.filtering.conditions import Schema
 from picoseek_search.operations.progress import Progress
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
 from picoseek_search.storage.applied import begin_shard
 from picoseek_search.storage.database import CollectionDatabase
 from picoseek_search.storage.documents import DocumentReader, Effect, RowDirectory, StoredRow
-from picoseek_search.storage.filter_sql import Schema
 from picoseek_search.storage.log import EmbeddedLog, Revision
 from picoseek_search.storage.requests import RequestTable
 from picoseek_search.storage.sqlite import transaction, translated

@@ -9,10 +9,11 @@ from picoseek_protos.log.v1 import record_pb2
 
 from picoseek_search.collection.shard_index import ShardIndex
 from picoseek_search.collection.write_queue import Outcome, Write, WriteResult
+from picoseek_search.filtering.conditions import Schema, read_filter
 from picoseek_search.storage.applied import mark_applied, read_applied
 from picoseek_search.storage.database import CollectionDatabase
 from picoseek_search.storage.documents import DocumentWriter, Effect
-from picoseek_search.storage.filter_sql import Schema, compile_filter
+from picoseek_search.storage.filter_sql import sql_of
 from picoseek_search.storage.log import Log, Revision
 from picoseek_search.storage.requests import AppliedRequest, RequestTable, WriteCounts
 from picoseek_search.storage.sqlite import corrupt, transaction, translated
@@ -120,7 +121,7 @@ class ShardWriter:
             case "delete":
                 return self._documents.delete(record.delete.ids)
             case _:
-                condition = compile_filter(record.delete_by_filter.filter, self._schema)
+                condition = sql_of(read_filter(record.delete_by_filter.filter, self._schema))
                 return self._documents.delete_where(condition)
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from picoseek_chassis import errors
 from picoseek_protos.v1 import collection_pb2, embedding_pb2
 
+from picoseek_search.filtering.conditions import Schema
 from picoseek_search.segment.factory import check_fit, parse_factory
 from picoseek_search.segment.index_kind import IndexKind
 from picoseek_search.segment.metric import Metric
-from picoseek_search.storage.filter_sql import Schema
 
 MAX_DIMENSION = 16384
 MAX_EF = 16384

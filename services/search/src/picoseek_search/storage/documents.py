@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from picoseek_protos.v1 import document_pb2
 
+from picoseek_search.filtering.columns import Stored
+from picoseek_search.filtering.conditions import Field, Value, timestamp_text
 from picoseek_search.storage.applied import read_applied
 from picoseek_search.storage.blob_checksum import blob_checksum
 from picoseek_search.storage.cross_check import cross_check
-from picoseek_search.storage.filter_sql import SqlCondition, Value, timestamp_text
+from picoseek_search.storage.filter_sql import SqlCondition, value_sql
 from picoseek_search.storage.log import Revision
 from picoseek_search.storage.sqlite import corrupt
 
@@ -255,6 +257,23 @@ class DocumentReader:
             (self._shard, *condition.parameters),
         )
         return np.fromiter((row for (row,) in rows), dtype=np.int64)
+
+    def field_values(self, field: Field, rows: RowNumbers) -> list[Stored]:
+        """Return what some live versions, by ascending number, have as a field.
+
+        Raises:
+            ServiceError: STORAGE_CORRUPT, one of them is not there.
+        """
+        found = dict(
+            self._connection.execute(
+                f"SELECT row, {value_sql(field)} FROM documents WHERE shard = ? AND row BETWEEN ? AND ?",
+                (self._shard, int(rows[0]), int(rows[-1])),
+            )
+        )
+        try:
+            return [found[row] for row in rows.tolist()]
+        except KeyError as missing:
+            raise corrupt(self._path, f"row {missing} is not there") from missing
 
     def directory(self) -> RowDirectory:
         """Return all live versions.

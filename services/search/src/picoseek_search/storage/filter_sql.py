@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TypeAlias
 
-from google.protobuf import timestamp_pb2
-from picoseek_protos.v1 import collection_pb2
+from picoseek_search.filtering.conditions import (
+    Combination,
+    Condition,
+    Field,
+    FieldTest,
+    FieldType,
+    Negation,
+    Operator,
+    Value,
+)
 
-from picoseek_search.storage.filter_syntax import Comparison, Condition, FilterError, Membership, Not, parse
-
-Schema: TypeAlias = Mapping[str, int]
-"""AttributeType of each attribute, by name."""
-
-Value: TypeAlias = str | int | float
-
-_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_LAST_CHARACTER = chr(0x10FFFF)
+_BEFORE_SURROGATES, _BEHIND_SURROGATES = 0xD7FF, 0xE000
 
 
 @dataclass(frozen=True)
@@ -36,32 +34,26 @@ ALWAYS = SqlCondition("1", ())
 """Met by every document."""
 
 
-def compile_filter(text: str, schema: Schema) -> SqlCondition:
-    """Read a filter; empty is met by every document.
+def sql_of(condition: Condition | None) -> SqlCondition:
+    """Return a condition in SQL; None is met by every document.
 
-    A document without an attribute meets no comparison of it except "!=".
-
-    Raises:
-        FilterError: it is no filter, or names an attribute or a value that the schema does not allow.
+    Comparisons of ids and of items can be looked up in the indexes of the table, those of the rest read all rows.
     """
-    return _condition(parse(text), schema) if text.strip() else ALWAYS
+    match condition:
+        case None:
+            return ALWAYS
+        case Negation():
+            operand = sql_of(condition.operand)
+            return SqlCondition(f"(NOT {operand.text})", operand.parameters)
+        case Combination():
+            return _joined("AND" if condition.all else "OR", [sql_of(operand) for operand in condition.operands])
+        case FieldTest():
+            return _test(condition)
 
 
-def timestamp_text(value: timestamp_pb2.Timestamp) -> str:
-    """Return a time as text that sorts by time: 2026-11-24T08:00:00.000000000Z."""
-    seconds = datetime.fromtimestamp(value.seconds, UTC).replace(tzinfo=None).isoformat()
-    return f"{seconds}.{value.nanos:09d}Z"
-
-
-def _condition(condition: Condition, schema: Schema) -> SqlCondition:
-    if isinstance(condition, Comparison):
-        return _comparison(condition, schema)
-    if isinstance(condition, Membership):
-        return _membership(condition, schema)
-    if isinstance(condition, Not):
-        operand = _condition(condition.operand, schema)
-        return SqlCondition(f"NOT {operand.text}", operand.parameters)
-    return _joined(condition.operator, [_condition(operand, schema) for operand in condition.operands])
+def value_sql(field: Field) -> str:
+    """Return the expression of what a document has as a field: NULL if it lacks it, JSON if it is several texts."""
+    return f"json_extract(attributes, '$.{field.name}')" if field.is_attribute else field.name
 
 
 def _joined(operator: str, operands: Sequence[SqlCondition]) -> SqlCondition:
@@ -71,74 +63,46 @@ def _joined(operator: str, operands: Sequence[SqlCondition]) -> SqlCondition:
     )
 
 
-def _membership(condition: Membership, schema: Schema) -> SqlCondition:
-    tests = [_comparison(choice, schema) for choice in condition.choices if choice.prefix]
-    whole = [choice for choice in condition.choices if not choice.prefix]
-    if whole:
-        tests.append(_comparison(whole[0], schema, [choice.value for choice in whole[1:]]))
-    return _joined("OR", tests)
-
-
-def _comparison(comparison: Comparison, schema: Schema, more: Sequence[str] = ()) -> SqlCondition:
-    """Compile a comparison; with `more` values, an equality that any of them may meet."""
-    field, texts = comparison.field, [comparison.value, *more]
-    if field in ("id", "item"):
-        return _scalar(field, comparison, texts)
-    if field == "labels":
-        return _list("labels", comparison, texts)
-    name = field.removeprefix("attributes.")
-    if name not in schema:
-        known = ", ".join(sorted(schema)) or "none"
-        raise FilterError(f"the collection's schema has no attribute {name!r}; it has: {known}")
-    column, kind = f"json_extract(attributes, '$.{name}')", schema[name]
-    if kind == collection_pb2.ATTRIBUTE_TYPE_STRING_LIST:
-        return _list(column, comparison, texts)
-    if comparison.asks_presence:
+def _test(test: FieldTest) -> SqlCondition:
+    column = value_sql(test.field)
+    if test.operator is Operator.PRESENT:
         return SqlCondition(f"({column} IS NOT NULL)", ())
-    if comparison.prefix and kind != collection_pb2.ATTRIBUTE_TYPE_STRING:
-        raise FilterError(f"{field} holds no text, so * does not go with it")
-    return _scalar(column, comparison, [_typed(field, text, kind) for text in texts])
-
-
-def _scalar(column: str, comparison: Comparison, values: Sequence[Value]) -> SqlCondition:
-    parameters = tuple(values)
-    if comparison.prefix:
-        text, parameters = f"substr({column}, 1, ?) = ?", (len(comparison.value), comparison.value)
-    elif len(values) > 1:
-        # One test of a list instead of many tests: SQLite bounds how deep conditions are nested.
-        text = f"{column} IN ({', '.join('?' * len(values))})"
-    else:
-        operator = comparison.operator if comparison.operator[0] in "<>" else "="
-        text = f"{column} {operator} ?"
+    if test.field.type is FieldType.TEXTS:
+        element = _compared("value", test.operator, test.values)
+        return SqlCondition(f"EXISTS (SELECT 1 FROM json_each({column}) WHERE {element.text})", element.parameters)
+    if test.field.is_name:
+        return _compared_name(column, test)
+    compared = _compared(column, test.operator, test.values)
     # What is missing is NULL, and NULL is neither true nor false.
-    known = f"coalesce({text}, 0)"
-    return SqlCondition(f"(NOT {known})" if comparison.operator == "!=" else known, parameters)
+    return SqlCondition(f"coalesce({compared.text}, 0)", compared.parameters)
 
 
-def _list(column: str, comparison: Comparison, texts: Sequence[str]) -> SqlCondition:
-    if comparison.operator in ("<", "<=", ">", ">="):
-        raise FilterError(f"{comparison.field} holds several texts; use =, != or :")
-    element = _scalar("value", Comparison(comparison.field, "=", comparison.value, comparison.prefix), texts)
-    text = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE {element.text})"
-    return SqlCondition(f"(NOT {text})" if comparison.operator == "!=" else text, element.parameters)
+def _compared_name(column: str, test: FieldTest) -> SqlCondition:
+    # Never NULL; and SQLite uses an index only for a bare comparison of the column.
+    if test.operator is not Operator.PREFIX:
+        compared = _compared(column, test.operator, test.values)
+        return SqlCondition(f"({compared.text})", compared.parameters)
+    first = str(test.values[0])
+    behind = _behind_all_with(first)
+    if not behind:
+        return SqlCondition(f"({column} >= ?)", (first,))
+    return SqlCondition(f"({column} >= ? AND {column} < ?)", (first, behind))
 
 
-def _typed(field: str, text: str, kind: int) -> Value:
-    if kind == collection_pb2.ATTRIBUTE_TYPE_STRING:
-        return text
-    if kind == collection_pb2.ATTRIBUTE_TYPE_BOOL:
-        if text not in ("true", "false"):
-            raise FilterError(f"{field} is true or false, not {text!r}")
-        return int(text == "true")
-    if kind == collection_pb2.ATTRIBUTE_TYPE_TIMESTAMP:
-        moment = timestamp_pb2.Timestamp()
-        try:
-            moment.FromJsonString(text)
-        except ValueError as error:
-            raise FilterError(f"{field} is a time like 2026-11-24T08:00:00Z, not {text!r}") from error
-        return timestamp_text(moment)
-    if _INTEGER.fullmatch(text) and -(1 << 63) <= int(text) < 1 << 63:
-        return int(text)
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    raise FilterError(f"{field} is a number, {text!r} is not")
+def _compared(column: str, operator: Operator, values: tuple[Value, ...]) -> SqlCondition:
+    if operator is Operator.PREFIX:
+        first = str(values[0])
+        return SqlCondition(f"substr({column}, 1, ?) = ?", (len(first), first))
+    if len(values) > 1:
+        # One test of a list instead of many tests: SQLite bounds how deep conditions are nested.
+        return SqlCondition(f"{column} IN ({', '.join('?' * len(values))})", values)
+    return SqlCondition(f"{column} {operator.value} ?", values)
+
+
+def _behind_all_with(prefix: str) -> str:
+    """Return the first text behind all that begin so, in the order of code points, which is SQLite's; "": none is."""
+    kept = prefix.rstrip(_LAST_CHARACTER)
+    if not kept:
+        return ""
+    last = ord(kept[-1])
+    return kept[:-1] + chr(_BEHIND_SURROGATES if last == _BEFORE_SURROGATES else last + 1)
