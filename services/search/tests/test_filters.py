@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from picoseek_protos.v1 import collection_pb2, document_pb2
-from picoseek_search.filtering.conditions import read_filter
+from picoseek_search.filtering.conditions import Field, FieldType, read_filter
 from picoseek_search.filtering.filter_syntax import FilterError
 from picoseek_search.storage import applied, documents
 from picoseek_search.storage.applied import begin_shard
-from picoseek_search.storage.documents import DocumentWriter
+from picoseek_search.storage.documents import DocumentReader, DocumentWriter
 from picoseek_search.storage.filter_sql import sql_of
 
 SCHEMA = {
@@ -175,6 +178,53 @@ def test_finds(shelf: sqlite3.Connection, text: str, expected: str) -> None:
     condition = sql_of(read_filter(text, SCHEMA))
     found = shelf.execute(f"SELECT id FROM documents WHERE {condition.text} ORDER BY id", condition.parameters)
     assert [row[0] for row in found] == expected.split()
+
+
+PLANS = [
+    ("item = shoe", "SEARCH documents USING COVERING INDEX documents_by_item (shard=? AND item=?)"),
+    ("item IN (shoe, b1)", "SEARCH documents USING COVERING INDEX documents_by_item (shard=? AND item=?)"),
+    ('item = "sh*"', "SEARCH documents USING COVERING INDEX documents_by_item (shard=? AND item>? AND item<?)"),
+    ("id >= a2", "SEARCH documents USING COVERING INDEX sqlite_autoindex_documents_1 (shard=? AND id>?)"),
+    ("item = shoe AND labels:x", "SEARCH documents USING INDEX documents_by_item (shard=? AND item=?)"),
+    ("labels:x", "SCAN documents"),
+    ("attributes.count = 1", "SCAN documents"),
+    ("item = shoe OR labels:x", "SCAN documents"),
+    ("NOT item = shoe", "SCAN documents"),
+]
+
+
+@pytest.mark.parametrize(("text", "plan"), PLANS)
+def test_ids_and_items_are_looked_up_and_the_rest_is_passed_over_once(
+    shelf: sqlite3.Connection, text: str, plan: str
+) -> None:
+    assert _plans(shelf, lambda reader: reader.rows_where(sql_of(read_filter(text, SCHEMA))))[0] == plan
+
+
+def test_a_range_of_versions_is_looked_up_by_number(shelf: sqlite3.Connection) -> None:
+    by_number = "SEARCH documents USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    assert _plans(shelf, lambda reader: list(reader.versions(1, 2)))[0] == by_number
+    labels = Field("labels", FieldType.TEXTS, False)
+    assert _plans(shelf, lambda reader: reader.field_values(labels, np.array([1, 2])))[0] == by_number
+
+
+def test_a_page_of_an_item_does_not_pass_over_the_others(shelf: sqlite3.Connection) -> None:
+    def page(text: str) -> Callable[[DocumentReader], object]:
+        return lambda reader: reader.page("a", 10, sql_of(read_filter(text, SCHEMA)), vectors=False)
+
+    by_item, by_id = _plans(shelf, page("item = shoe")), _plans(shelf, page("labels:x"))
+    assert by_item[0] == "SEARCH documents USING INDEX documents_by_item (shard=? AND item=?)"
+    assert by_id[0] == "SEARCH documents USING INDEX sqlite_autoindex_documents_1 (shard=? AND id>?)"
+    assert "USE TEMP B-TREE FOR ORDER BY" in by_item and "USE TEMP B-TREE FOR ORDER BY" not in by_id
+
+
+def _plans(shelf: sqlite3.Connection, work: Callable[[DocumentReader], object]) -> list[str]:
+    """Return what SQLite does with the last statement of some work."""
+    statements: list[str] = []
+    shelf.set_trace_callback(statements.append)
+    work(DocumentReader(shelf, 0, Path("shelf")))
+    shelf.set_trace_callback(None)
+    wanted = next(one for one in reversed(statements) if "FROM documents" in one)
+    return [row[3] for row in shelf.execute(f"EXPLAIN QUERY PLAN {wanted}")]
 
 
 @pytest.mark.parametrize(("text", "cause"), BAD, ids=[cause for _, cause in BAD])

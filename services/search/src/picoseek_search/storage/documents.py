@@ -56,6 +56,7 @@ NameArray: TypeAlias = NDArray[np.object_]
 """Strings, one a row."""
 
 _IDS_A_STATEMENT = 500
+_BY_ID, _BY_ITEM = frozenset({"id"}), frozenset({"item"})
 _COLUMNS = "checksum, row, id, item, sequence, labels, attributes, body"
 _INSERT = (
     "INSERT INTO documents (row, shard, id, item, sequence, vector_checksum, checksum, labels, attributes, body)"
@@ -173,14 +174,14 @@ class DocumentWriter:
         effect = Effect()
         for start in range(0, len(ids), _IDS_A_STATEMENT):
             some = ids[start : start + _IDS_A_STATEMENT]
-            condition = SqlCondition(f"id IN ({_marks(len(some))})", tuple(some))
+            condition = SqlCondition(f"id IN ({_marks(len(some))})", tuple(some), _BY_ID)
             effect.removed += self.delete_where(condition).removed
         return effect
 
     def delete_where(self, condition: SqlCondition) -> Effect:
         """Remove the documents that meet a condition."""
         removed = self._connection.execute(
-            f"DELETE FROM documents WHERE shard = ? AND {condition.text} RETURNING row",
+            f"DELETE FROM {condition.table} WHERE shard = ? AND {condition.text} RETURNING row",
             (self._shard, *condition.parameters),
         ).fetchall()
         self._connection.executemany("DELETE FROM vectors WHERE row = ?", removed)
@@ -216,20 +217,22 @@ class DocumentReader:
         found: dict[str, document_pb2.Document] = {}
         for start in range(0, len(ids), _IDS_A_STATEMENT):
             some = ids[start : start + _IDS_A_STATEMENT]
-            condition = SqlCondition(f"id IN ({_marks(len(some))})", tuple(some))
+            condition = SqlCondition(f"id IN ({_marks(len(some))})", tuple(some), _BY_ID)
             for document in self._select(condition, "", (), vectors=vectors):
                 found[document.id] = document
         return found
 
     def page(self, after_id: str, limit: int, condition: SqlCondition, *, vectors: bool) -> list[document_pb2.Document]:
         """Return the first documents by id, behind an id, that meet a condition."""
-        behind = SqlCondition(f"id > ? AND {condition.text}", (after_id, *condition.parameters))
-        return list(self._select(behind, "ORDER BY id LIMIT ?", (limit,), vectors=vectors))
+        # Documents of few items are sorted, others come sorted from the index of ids.
+        id_ = "+id" if condition.narrowed_by == _BY_ITEM else "id"
+        behind = SqlCondition(f"{id_} > ? AND {condition.text}", (after_id, *condition.parameters), _BY_ID)
+        return list(self._select(behind, f"ORDER BY {id_} LIMIT ?", (limit,), vectors=vectors))
 
     def count(self, condition: SqlCondition) -> tuple[int, int]:
         """Return how many documents meet a condition, and how many items they show."""
         documents, items = self._connection.execute(
-            f"SELECT count(*), count(DISTINCT item) FROM documents WHERE shard = ? AND {condition.text}",
+            f"SELECT count(*), count(DISTINCT item) FROM {condition.table} WHERE shard = ? AND {condition.text}",
             (self._shard, *condition.parameters),
         ).fetchone()
         return int(documents), int(items)
@@ -237,7 +240,8 @@ class DocumentReader:
     def with_attribute(self, name: str) -> tuple[int, str]:
         """Return how many documents have an attribute, and the id of one of them."""
         count, id_ = self._connection.execute(
-            "SELECT count(*), min(id) FROM documents WHERE shard = ? AND json_type(attributes, ?) IS NOT NULL",
+            "SELECT count(*), min(id) FROM documents NOT INDEXED"
+            " WHERE shard = ? AND json_type(attributes, ?) IS NOT NULL",
             (self._shard, f"$.{name}"),
         ).fetchone()
         return int(count), id_ or ""
@@ -245,7 +249,7 @@ class DocumentReader:
     def without_attribute(self, name: str) -> tuple[int, str]:
         """Return how many documents lack an attribute, and the id of one of them."""
         count, id_ = self._connection.execute(
-            "SELECT count(*), min(id) FROM documents WHERE shard = ? AND json_type(attributes, ?) IS NULL",
+            "SELECT count(*), min(id) FROM documents NOT INDEXED WHERE shard = ? AND json_type(attributes, ?) IS NULL",
             (self._shard, f"$.{name}"),
         ).fetchone()
         return int(count), id_ or ""
@@ -253,7 +257,7 @@ class DocumentReader:
     def rows_where(self, condition: SqlCondition) -> RowNumbers:
         """Return the numbers of the documents that meet a condition, ascending."""
         rows = self._connection.execute(
-            f"SELECT row FROM documents WHERE shard = ? AND {condition.text} ORDER BY row",
+            f"SELECT row FROM {condition.table} WHERE shard = ? AND {condition.text} ORDER BY row",
             (self._shard, *condition.parameters),
         )
         return np.fromiter((row for (row,) in rows), dtype=np.int64)
@@ -266,7 +270,7 @@ class DocumentReader:
         """
         found = dict(
             self._connection.execute(
-                f"SELECT row, {value_sql(field)} FROM documents WHERE shard = ? AND row BETWEEN ? AND ?",
+                f"SELECT row, {value_sql(field)} FROM documents NOT INDEXED WHERE shard = ? AND row BETWEEN ? AND ?",
                 (self._shard, int(rows[0]), int(rows[-1])),
             )
         )
@@ -345,7 +349,8 @@ class DocumentReader:
         """
         cursor = self._connection.execute(
             "SELECT row, id, item, sequence, vector_checksum, checksum, labels, attributes, body, vector"
-            " FROM documents LEFT JOIN vectors USING (row) WHERE shard = ? AND row BETWEEN ? AND ? ORDER BY row",
+            " FROM documents NOT INDEXED LEFT JOIN vectors USING (row)"
+            " WHERE shard = ? AND row BETWEEN ? AND ? ORDER BY row",
             (self._shard, first, last),
         )
         for row in cursor:
@@ -361,7 +366,7 @@ class DocumentReader:
         self, condition: SqlCondition, order: str, more: tuple[Value, ...], *, vectors: bool
     ) -> Iterator[document_pb2.Document]:
         cursor = self._connection.execute(
-            f"SELECT vector_checksum, {_COLUMNS} FROM documents WHERE shard = ? AND {condition.text} {order}",
+            f"SELECT vector_checksum, {_COLUMNS} FROM {condition.table} WHERE shard = ? AND {condition.text} {order}",
             (self._shard, *condition.parameters, *more),
         )
         for vector_checksum, checksum, *content in cursor:

@@ -28,10 +28,20 @@ class SqlCondition:
     """SQL with a "?" for each parameter."""
     parameters: tuple[Value, ...]
     """Values, in order."""
+    narrowed_by: frozenset[str] = frozenset()
+    """Columns with an index in which the documents that may meet it stand together: "id", "item", both or none."""
+
+    @property
+    def table(self) -> str:
+        """The table of documents as a statement with this condition should name it.
+
+        SQLite believes that few documents are of one shard, and would rather go through an index of all of them.
+        """
+        return "documents" if self.narrowed_by else "documents NOT INDEXED"
 
 
-ALWAYS = SqlCondition("1", ())
-"""Met by every document."""
+ALWAYS = SqlCondition("1", (), frozenset({"id", "item"}))
+"""Met by every document; an index is all that it takes to name them."""
 
 
 def sql_of(condition: Condition | None) -> SqlCondition:
@@ -46,7 +56,7 @@ def sql_of(condition: Condition | None) -> SqlCondition:
             operand = sql_of(condition.operand)
             return SqlCondition(f"(NOT {operand.text})", operand.parameters)
         case Combination():
-            return _joined("AND" if condition.all else "OR", [sql_of(operand) for operand in condition.operands])
+            return _joined([sql_of(operand) for operand in condition.operands], all_=condition.all)
         case FieldTest():
             return _test(condition)
 
@@ -56,10 +66,12 @@ def value_sql(field: Field) -> str:
     return f"json_extract(attributes, '$.{field.name}')" if field.is_attribute else field.name
 
 
-def _joined(operator: str, operands: Sequence[SqlCondition]) -> SqlCondition:
+def _joined(operands: Sequence[SqlCondition], *, all_: bool) -> SqlCondition:
+    narrowed = [operand.narrowed_by for operand in operands]
     return SqlCondition(
-        "(" + f" {operator} ".join(operand.text for operand in operands) + ")",
+        "(" + (" AND " if all_ else " OR ").join(operand.text for operand in operands) + ")",
         tuple(parameter for operand in operands for parameter in operand.parameters),
+        frozenset[str]().union(*narrowed) if all_ or all(narrowed) else frozenset(),
     )
 
 
@@ -79,14 +91,15 @@ def _test(test: FieldTest) -> SqlCondition:
 
 def _compared_name(column: str, test: FieldTest) -> SqlCondition:
     # Never NULL; and SQLite uses an index only for a bare comparison of the column.
+    narrowed = frozenset({column})
     if test.operator is not Operator.PREFIX:
         compared = _compared(column, test.operator, test.values)
-        return SqlCondition(f"({compared.text})", compared.parameters)
+        return SqlCondition(f"({compared.text})", compared.parameters, narrowed)
     first = str(test.values[0])
     behind = _behind_all_with(first)
     if not behind:
-        return SqlCondition(f"({column} >= ?)", (first,))
-    return SqlCondition(f"({column} >= ? AND {column} < ?)", (first, behind))
+        return SqlCondition(f"({column} >= ?)", (first,), narrowed)
+    return SqlCondition(f"({column} >= ? AND {column} < ?)", (first, behind), narrowed)
 
 
 def _compared(column: str, operator: Operator, values: tuple[Value, ...]) -> SqlCondition:
