@@ -197,7 +197,7 @@ class _CodedColumn(Column):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self._codes: NDArray[np.int32] = np.full(capacity, _NO_CODE, np.int32)
-        self._numbers: dict[Any, int] = {}
+        self._numbers: dict[Stored, int] = {}
 
     def matches(self, test: FieldTest, length: int) -> Mask:
         # Copied first: what another thread adds meanwhile has numbers beyond the table.
@@ -213,30 +213,27 @@ class _CodedColumn(Column):
         return table[codes]
 
     def _write(self, rows: Offsets, values: Sequence[Stored]) -> None:
-        self._codes[rows] = [_NO_CODE if value is None else self._number_of(self._read(value)) for value in values]
+        self._codes[rows] = [_NO_CODE if value is None else self._number_of(value) for value in values]
 
     def _copy(self, start: int, source: Column, rows: Offsets) -> None:
         assert isinstance(source, _CodedColumn)
         codes = source._codes[rows]
         used = np.unique(codes[codes != _NO_CODE])
-        entries = list(source._numbers)
+        values = list(source._numbers)
         table = np.full(int(used[-1]) + 2 if len(used) else 1, _NO_CODE, np.int32)
         for code in used.tolist():
-            table[code] = self._number_of(entries[code])
+            table[code] = self._number_of(values[code])
         self._codes[start : start + len(rows)] = table[codes]
 
-    def _number_of(self, entry: Any) -> int:
-        number = self._numbers.get(entry)
+    def _number_of(self, value: Stored) -> int:
+        number = self._numbers.get(value)
         if number is None:
             number = len(self._numbers)
-            self._note(entry, number)
-            self._numbers[entry] = number
+            self._note(value, number)
+            self._numbers[value] = number
         return number
 
-    def _read(self, value: Stored) -> Any:
-        return value
-
-    def _note(self, entry: Any, number: int) -> None:
+    def _note(self, value: Stored, number: int) -> None:
         """Take notice of a value that comes for the first time."""
 
     @abstractmethod
@@ -248,27 +245,24 @@ class _TextColumn(_CodedColumn):
     def _meeting(self, test: FieldTest) -> Iterable[int]:
         if test.operator is Operator.EQUAL:
             return [number for value in test.values if (number := self._numbers.get(value)) is not None]
-        wanted = test.values[0]
+        wanted = str(test.values[0])
         # Texts compare by code points, as their UTF-8 does.
-        entries = list(self._numbers)
+        texts = list(self._numbers)
         if test.operator is Operator.PREFIX:
-            return [number for number, text in enumerate(entries) if text.startswith(wanted)]
+            return [number for number, text in enumerate(texts) if str(text).startswith(wanted)]
         compare = _COMPARED[test.operator]
-        return [number for number, text in enumerate(entries) if compare(text, wanted)]
+        return [number for number, text in enumerate(texts) if compare(text, wanted)]
 
 
 class _TextsColumn(_CodedColumn):
-    """Lists of texts, each kept once, and by text the numbers of the lists that it is in."""
+    """Lists of texts, each kept once as JSON, and by text the numbers of the lists that it is in."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self._lists: dict[str, list[int]] = {}
 
-    def _read(self, value: Stored) -> Any:
-        return tuple(json.loads(str(value)))
-
-    def _note(self, entry: Any, number: int) -> None:
-        for text in dict.fromkeys(entry):
+    def _note(self, value: Stored, number: int) -> None:
+        for text in dict.fromkeys(json.loads(str(value))):
             self._lists.setdefault(text, []).append(number)
 
     def _meeting(self, test: FieldTest) -> Iterable[int]:
