@@ -16,6 +16,8 @@ APPLICATION_ID = 0x7069636F
 FORMAT_VERSION = 1
 """Grows with every change of the tables."""
 _PAGE_BYTES = 8192
+_READER_CACHE_KIB = 256
+"""Every write empties the cache of a reader, and what it reads again lies in the operating system's."""
 _LOCK_TIMEOUT_S = 30.0
 _RETRY_AFTER_FULL_S = 5.0
 _FULL = {sqlite3.SQLITE_FULL}
@@ -67,6 +69,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     with translated(path):
         connection = _open(path, "ro")
         connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
         return connection
 
 
