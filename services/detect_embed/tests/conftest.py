@@ -52,9 +52,12 @@ class RunningService:
 
     def wait_until_serving(self) -> None:
         """Return when the service says that it serves; fail when it has ended."""
-        waiting.until(
-            lambda: self.process.poll() is not None or probe(self.address, "", 2.0) is None, within_s=START_WITHIN_S
-        )
+        try:
+            waiting.until(
+                lambda: self.process.poll() is not None or probe(self.address, "", 2.0) is None, within_s=START_WITHIN_S
+            )
+        except TimeoutError:
+            pytest.fail(f"it does not serve: {probe(self.address, '', 2.0)}\n{self.log.read_text()}")
         assert self.process.poll() is None, self.log.read_text()
 
 

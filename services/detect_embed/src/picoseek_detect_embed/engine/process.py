@@ -7,13 +7,13 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from picoseek_detect_embed.engine.arena import Arena
+from picoseek_detect_embed.engine.child_process import ChildProcess
 from picoseek_detect_embed.engine.errors import BatchError, EngineLostError, EngineStartError, ModelLoadError
 from picoseek_detect_embed.engine.spec import EngineSpec
 from picoseek_detect_embed.engine.wire import Message, read_message
@@ -26,7 +26,7 @@ class EngineProcess:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: ChildProcess,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -49,22 +49,23 @@ class EngineProcess:
             EngineStartError: the process died, or took longer than `timeout_s`.
         """
         mine, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "picoseek_detect_embed.engine.worker",
-                f"--control={theirs.fileno()}",
-                f"--arena={arena.descriptor}",
-                stdin=asyncio.subprocess.DEVNULL,
-                # Libraries print what they like; standard output belongs to the service.
-                stdout=sys.stderr.fileno(),
-                pass_fds=(theirs.fileno(), arena.descriptor),
-                env={**os.environ, "OMP_NUM_THREADS": str(spec.threads)},
-            )
-        reader, writer = await asyncio.open_connection(sock=mine)
+        try:
+            with theirs:
+                process = ChildProcess.start(
+                    [
+                        *(sys.executable, "-W", "ignore", "-m", "picoseek_detect_embed.engine.worker"),
+                        *(f"--control={theirs.fileno()}", f"--arena={arena.descriptor}"),
+                    ],
+                    # Libraries print what they like; standard output belongs to the service.
+                    output=sys.stderr.fileno(),
+                    descriptors=(theirs.fileno(), arena.descriptor),
+                    environment={**os.environ, "OMP_NUM_THREADS": str(spec.threads)},
+                )
+            reader, writer = await asyncio.open_connection(sock=mine)
+        except BaseException:
+            # A process that has started ends with the socket.
+            mine.close()
+            raise
         engine = cls(process, reader, writer)
         try:
             async with asyncio.timeout(timeout_s):
@@ -122,8 +123,7 @@ class EngineProcess:
 
     def kill(self) -> None:
         """End the process at once."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
     async def close(self) -> None:
         """End the process: after its batch when it is quick about it, by force otherwise."""
@@ -168,6 +168,6 @@ class EngineProcess:
     def _fail_pending(self) -> None:
         if self._answer is None or self._answer.done():
             return
-        status = self._process.returncode
+        status = self._process.status
         ending = "" if status is None else f" with signal {-status}" if status < 0 else f" with status {status}"
         self._answer.set_exception(EngineLostError(f"the engine process {self.pid} ended{ending}"))
