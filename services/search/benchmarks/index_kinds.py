@@ -26,7 +26,7 @@ def looks(kind: IndexKind) -> dict[str, SearchOptions]:
     if kind.structure is Structure.GRAPH:
         chosen = {f"`ef` {ef}": SearchOptions(10, ef=ef) for ef in (32, 64, 128, 256)}
     elif kind.structure is Structure.CELLS:
-        default = kind.visited_cells(0)
+        default = kind.visited_cells(0, 0)
         probes = sorted({8, default // 4, default // 2, default, default * 2})
         chosen = {f"`nprobe` {probe}": SearchOptions(10, nprobe=probe) for probe in probes}
     if kind.pq_parts:

@@ -83,3 +83,21 @@ def test_an_index_must_fit_its_vectors() -> None:
 )
 def test_too_few_rows_for_an_index_are_compared_in_full(factory: str, rows: int, expected: str) -> None:
     assert parse_factory(factory, 80).for_rows(rows, 500).factory == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "nprobe", "ef", "visited"),
+    [
+        (894, 0, 64, 60),
+        (894, 0, 128, 120),
+        (894, 0, 1, 60),
+        (894, 7, 128, 7),
+        (894, 4000, 64, 894),
+        (12, 0, 64, 8),
+        (5, 0, 64, 5),
+    ],
+)
+def test_a_search_visits_as_many_cells_as_it_says_or_twice_their_square_root(
+    cells: int, nprobe: int, ef: int, visited: int
+) -> None:
+    assert IndexKind(Structure.CELLS, cells=cells).visited_cells(nprobe, ef) == visited

@@ -23,15 +23,17 @@ COLUMNS = 256
     k=st.integers(1, 130),
     metric=st.sampled_from([Metric.INNER_PRODUCT, Metric.COSINE, Metric.L2]),
     block=st.sampled_from([7, 8192]),
+    least=st.sampled_from([1, scan._LEAST_PRODUCTS]),
 )
 def test_the_nearest_selected_rows_are_found(
-    seed: int, queries: int, rows: int, share: float, k: int, metric: Metric, block: int
+    seed: int, queries: int, rows: int, share: float, k: int, metric: Metric, block: int, least: int
 ) -> None:
     draw = np.random.default_rng(seed)
     asked, base = (metric.prepare(draw.standard_normal((count, COLUMNS))) for count in (queries, rows))
     mask = draw.random(rows) < share
     with pytest.MonkeyPatch.context() as small:
         small.setattr(scan, "_BLOCK_ROWS", block)
+        small.setattr(scan, "_LEAST_PRODUCTS", least)
         found = scan.nearest(asked, base, k, metric, Bitmap.from_mask(mask))
     due = min(k, int(mask.sum()))
     wide, far = asked.astype(np.float64), base[mask].astype(np.float64)
@@ -45,7 +47,8 @@ def test_the_nearest_selected_rows_are_found(
         assert mask[hits].all()
 
 
-def test_scores_are_the_same_however_many_queries_are_made_together() -> None:
+def test_scores_are_the_same_however_many_queries_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_LEAST_PRODUCTS", 1)
     draw = np.random.default_rng(1)
     asked, base = (Metric.COSINE.prepare(draw.standard_normal((count, COLUMNS))) for count in (16, 3000))
     everything = Bitmap.full(3000)
@@ -56,7 +59,8 @@ def test_scores_are_the_same_however_many_queries_are_made_together() -> None:
         np.testing.assert_array_equal(together.scores[number], alone.scores[0])
 
 
-def test_products_out_of_range_do_not_hide_what_can_be_compared() -> None:
+def test_products_out_of_range_do_not_hide_what_can_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_LEAST_PRODUCTS", 1)
     base = np.ones((20, COLUMNS), np.float32)
     base[3] = 3e38 * np.where(np.arange(COLUMNS) % 2, 1, -1)
     base[4] *= 2
@@ -78,6 +82,7 @@ def test_products_out_of_range_do_not_hide_what_can_be_compared() -> None:
     columns=st.sampled_from([4, COLUMNS]),
     metric=st.sampled_from([Metric.INNER_PRODUCT, Metric.COSINE]),
     block=st.sampled_from([7, 8192]),
+    least=st.sampled_from([1, scan._LEAST_PRODUCTS]),
 )
 def test_equals_come_in_the_order_of_rows_however_many_queries_are_made_together(
     seed: int,
@@ -89,6 +94,7 @@ def test_equals_come_in_the_order_of_rows_however_many_queries_are_made_together
     columns: int,
     metric: Metric,
     block: int,
+    least: int,
 ) -> None:
     draw = np.random.default_rng(seed)
     asked = metric.prepare(draw.standard_normal((queries, columns)))
@@ -97,6 +103,7 @@ def test_equals_come_in_the_order_of_rows_however_many_queries_are_made_together
     selected = Bitmap.from_mask(mask)
     with pytest.MonkeyPatch.context() as small:
         small.setattr(scan, "_BLOCK_ROWS", block)
+        small.setattr(scan, "_LEAST_PRODUCTS", least)
         together = scan.nearest(asked, base, k, metric, selected)
     everything = np.flatnonzero(mask)[np.newaxis]
     for number in range(queries):

@@ -411,7 +411,9 @@ class SearchParams(google.protobuf.message.Message):
     ef: builtins.int
     """HNSW: length of the candidate list. 0: the collection's default."""
     nprobe: builtins.int
-    """IVF: cells that are visited. 0: the collection's default, else an eighth of the cells and at least 8."""
+    """IVF: cells that are visited. 0: the collection's default, else twice the square root of the cells and at
+    least 8.
+    """
     rerank: builtins.int
     """SQ8 and PQ: candidates a hit whose full vectors are compared, at most 1000 and 16384 in all; the scores are those of the full
     vectors. 0: the collection's default, else 2 for SQ8 and 16 for PQ.

@@ -43,12 +43,9 @@ def merge(parts: Sequence[Hits], k: int, *, queries: int, larger_is_closer: bool
         )
     scores = np.concatenate([part.scores for part in parts], axis=1)
     offsets = np.concatenate([part.offsets for part in parts], axis=1)
-    widths = [part.offsets.shape[1] for part in parts]
-    sources = np.broadcast_to(np.repeat(np.arange(len(parts)), widths), offsets.shape)
+    count, width = offsets.shape
     keys = np.where(offsets == NO_ROW, np.float32(np.inf), -scores if larger_is_closer else scores)
     order = np.argsort(keys, axis=1, kind="stable")[:, :k]
-    return MergedHits(
-        np.take_along_axis(scores, order, axis=1),
-        np.take_along_axis(sources, order, axis=1),
-        np.take_along_axis(offsets, order, axis=1),
-    )
+    places = order + np.arange(0, count * width, width)[:, np.newaxis]
+    sources = np.repeat(np.arange(len(parts)), [part.offsets.shape[1] for part in parts])
+    return MergedHits(scores.take(places), sources.take(order), offsets.take(places))

@@ -11,9 +11,14 @@ from picoseek_search.segment.faiss_binding import faiss
 from picoseek_search.segment.hits import NO_ROW, Hits
 from picoseek_search.segment.metric import Metric
 
-_LEAST_QUERIES = 10
+_LEAST_QUERIES = 8
 _LEAST_COLUMNS = 256
-"""From so many queries and columns on, one product of matrices takes less than reading all rows for each query."""
+_LEAST_PRODUCTS = 50_000_000
+"""From so many queries, columns and products of components on, multiplying matrices takes less than a pass a query.
+
+Measured on one core with 32 MiB of cache: of 512 components, 16,384 rows from 8 queries on, but 4,096 rows, which
+stay in the cache from one query to the next, from about 24.
+"""
 _QUERIES_A_PASS = 16
 """From 20 on Faiss multiplies matrices, which rounds otherwise."""
 _BLOCK_ROWS = 8192
@@ -40,8 +45,8 @@ def nearest(queries: Vectors, rows: Vectors, k: int, metric: Metric, selected: B
     if metric is Metric.L2:
         return _passes(queries, rows, k, metric, selected)
     count, columns = queries.shape
-    is_wide = count >= _LEAST_QUERIES and columns >= _LEAST_COLUMNS and 2 * selected.count > len(rows)
-    if not is_wide:
+    is_large = columns >= _LEAST_COLUMNS and count * len(rows) * columns >= _LEAST_PRODUCTS
+    if count < _LEAST_QUERIES or not is_large or 2 * selected.count <= len(rows):
         return _largest(queries, rows, k, metric, selected)
     hits, is_sure = _by_products(queries, rows, k, metric, selected)
     if not is_sure.all():
@@ -120,7 +125,8 @@ def _by_products(
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(rows), _BLOCK_ROWS):
             block = rows[start : start + _BLOCK_ROWS]
-            products = queries @ block.T
+            # The other way round OpenBLAS takes a quarter longer.
+            products = np.ascontiguousarray((block @ queries.T).T)
             longest = max(longest, _longest(block, metric))
             if left_out is not None:
                 products[:, left_out[start : start + _BLOCK_ROWS]] = -np.inf

@@ -22,8 +22,9 @@ from picoseek_search.segment.rows import rows_of, storage_of
 from picoseek_search.segment.scan import nearest_of
 from picoseek_search.segment.segment import Reach, SearchOptions
 
-WIDEN_BELOW_SHARE = 0.3
-"""With a smaller selected share a search looks farther in proportion; that keeps recall above .95."""
+_WIDEN_GRAPH_BELOW = 0.3
+_WIDEN_CELLS_BELOW = 0.5
+"""With a smaller selected share a search looks farther in proportion; that keeps recall at about .95 and above."""
 MOST_CANDIDATES = 16384
 """Candidates of a query that are compared in full, whatever is asked for: all of them are in memory at once."""
 _ID_BYTES = 8
@@ -47,6 +48,8 @@ class SealedSegment:
         self._metric = metric
         self._full = full
         self._copy: GpuCopy | None = None
+        # The same rows are live from one write to the next.
+        self._last_parameters: tuple[int, Bitmap | None, Any] = (0, None, None)
         self._rows = rows_of(index, kind, metric, full)
         use_huge_pages(index, kind)
 
@@ -199,7 +202,11 @@ class SealedSegment:
                 pass
         if selected.is_full:
             return _parameters_without_selector(self._index_kind.structure, reach)
-        return _parameters(self._index_kind.structure, reach, faiss.IDSelectorBitmap(selected.packed))
+        last_reach, last_selected, parameters = self._last_parameters
+        if reach != last_reach or selected is not last_selected:
+            parameters = _parameters(self._index_kind.structure, reach, faiss.IDSelectorBitmap(selected.packed))
+            self._last_parameters = reach, selected, parameters
+        return parameters
 
     def _candidates(self, options: SearchOptions, k: int, selected: Bitmap) -> int:
         if self._full is None:
@@ -208,14 +215,15 @@ class SealedSegment:
         return min(max(k, min(wanted, MOST_CANDIDATES)), selected.count)
 
     def _list_length(self, options: SearchOptions, candidates: int, selected: Bitmap) -> int:
-        return round(max(options.ef, candidates) * self._widening(selected))
+        return round(max(options.ef, candidates) * self._widening(selected, _WIDEN_GRAPH_BELOW))
 
     def _cells(self, options: SearchOptions, selected: Bitmap) -> int:
         kind = self._index_kind
-        return min(round(kind.visited_cells(options.nprobe, options.ef) * self._widening(selected)), kind.cells)
+        visited = kind.visited_cells(options.nprobe, options.ef) * self._widening(selected, _WIDEN_CELLS_BELOW)
+        return min(round(visited), kind.cells)
 
-    def _widening(self, selected: Bitmap) -> float:
-        return max(1.0, WIDEN_BELOW_SHARE * self.length / selected.count)
+    def _widening(self, selected: Bitmap, below_share: float) -> float:
+        return max(1.0, below_share * self.length / selected.count)
 
     def _is_exact(self, options: SearchOptions, selected: Bitmap) -> bool:
         return options.exact or self._index_kind.is_exact or self._too_few(selected, options.k)
