@@ -20,6 +20,7 @@ from picoseek_chassis.health_probe import probe
 from picoseek_protos.v1 import detect_embed_service_pb2_grpc
 
 START_WITHIN_S = 180.0
+STOP_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,14 @@ class RunningService:
             pytest.fail(f"it does not serve: {probe(self.address, '', 2.0)}\n{self.log.read_text()}")
         assert self.process.poll() is None, self.log.read_text()
 
+    def wait_until_ended(self) -> None:
+        """Return when a service that was told to stop has ended; kill it and fail when it does not end."""
+        try:
+            self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail(f"it does not stop\n{self.log.read_text()}")
+
 
 def _start(folder: Path, output: IO[bytes], bundles: Sequence[Path] = (), **settings: object) -> RunningService:
     port = waiting.free_port()
@@ -81,7 +90,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
             yield running
         finally:
             running.process.terminate()
-            running.process.wait(60)
+            running.wait_until_ended()
 
 
 @pytest.fixture
@@ -107,7 +116,7 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
                 if running.process.poll() is None:
                     running.process.terminate()
             for running in started:
-                running.process.wait(60)
+                running.wait_until_ended()
 
 
 @pytest.fixture
