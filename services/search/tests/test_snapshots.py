@@ -249,6 +249,33 @@ def test_damage_is_named_and_nothing_is_restored(
     assert contents(restore(library, catalog, "one", "g", overwrite=True)) == before
 
 
+@pytest.mark.parametrize("kind", ["documents", "requests", "index"])
+def test_a_snapshot_does_not_rest_on_what_is_damaged(kind: str, catalog: Catalog, tmp_path: Path) -> None:
+    place = snapshot_places.folder(tmp_path / "snapshots")
+    library = SnapshotLibrary(ObjectStore(place.location))
+    collection = make(catalog)
+    write(collection, documents(range(100)), "a")
+    assert collection.shard.compactor.wait_idle(WITHIN_S)
+    snapshot(library, collection, "one")
+    manifest, _ = library.get("g", "one")
+    blob = {
+        "documents": manifest.document_segments[0].blob,
+        "requests": manifest.request_segments[0].blob,
+        "index": next(iter(manifest.indexes[0].files.values())),
+    }[kind]
+    (path,) = [path for path in place.objects() if path.endswith(blob.sha256)]
+    content = place.read(path)
+    place.write(path, content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    with pytest.raises(ServiceError) as error:
+        SnapshotReader(library, "g", "one", Progress()).verify()
+    assert reason_of(error) == "SNAPSHOT_DAMAGED"
+    snapshot(library, collection, "two")
+    # What was damaged is written anew, which mends the first one, too.
+    for name in ("one", "two"):
+        SnapshotReader(library, "g", name, Progress()).verify()
+    assert place.read(path) == content
+
+
 def test_revisions_after_a_restore(library: SnapshotLibrary, catalog: Catalog) -> None:
     collection = make(catalog)
     write(collection, documents([1]), "a")

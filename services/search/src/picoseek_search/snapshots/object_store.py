@@ -80,6 +80,11 @@ class ObjectStore:
         """Where it is."""
         return self._location
 
+    @property
+    def compares_content(self) -> bool:
+        """Whether the store notices by itself that what it keeps has changed, as object storage does."""
+        return self._folder is None
+
     def put(self, path: str, content: bytes) -> None:
         """Write an object; one that is there is replaced."""
         with self._translated(path):

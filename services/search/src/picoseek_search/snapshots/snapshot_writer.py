@@ -101,7 +101,7 @@ class SnapshotWriter:
                 rows = reader.rows_where(ALWAYS)
                 row_bytes = self._collection.specification.metric.row_bytes(self._settings.space.dimension) + _ROW_BYTES
                 next_row = reader.next_row()
-                kept = [one for one in base.document_segments if blobs.has(one.blob)] if base else []
+                kept = self._sound(blobs, base.document_segments) if base else []
                 documents = _plan(kept, rows, next_row - 1, row_bytes)
                 self._expect(documents, rows, row_bytes, indexes)
                 document_segments = tables.write(
@@ -110,7 +110,7 @@ class SnapshotWriter:
                 oldest = first_request(connection, SHARD)
                 sequences = np.arange(revision.sequence + 1 if oldest is None else oldest, revision.sequence + 1)
                 requests = _plan(
-                    [one for one in base.request_segments if blobs.has(one.blob)] if base else [],
+                    self._sound(blobs, base.request_segments) if base else [],
                     sequences,
                     revision.sequence,
                     _REQUEST_BYTES,
@@ -151,6 +151,9 @@ class SnapshotWriter:
             and Revision(one.manifest.epoch, one.manifest.sequence) <= revision
         ]
         return max(usable, key=lambda manifest: (manifest.epoch, manifest.sequence), default=None)
+
+    def _sound(self, blobs: BlobStore, segments: Sequence[RowSegment]) -> list[RowSegment]:
+        return [one for one in segments if blobs.is_sound(one.blob, lambda _: self._tick(0))]
 
     def _expect(self, plan: SegmentPlan, rows: RowNumbers, row_bytes: int, indexes: OpenIndexes) -> None:
         new_rows = sum(_within(rows, first, last) for first, last in plan.gaps)
