@@ -33,7 +33,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         cases: Cases = (
-            OwnCases(given.data, lambda line: console.print(line, style="yellow", highlight=False))
+            OwnCases(given.data, given.output, lambda line: console.print(line, style="yellow", highlight=False))
             if given.data
             else PackagedCases(Sources(given.packages))
         )

@@ -22,6 +22,8 @@ class OwnCases:
 
     folder: Path
     """A folder a class, pictures in each."""
+    output: Path
+    """Where the demo puts its own pictures, each time in place of the last."""
     report: Callable[[str], None]
     """Told once of each picture that is left out, and why."""
     _broken: set[Path] = field(default_factory=set)
@@ -30,10 +32,16 @@ class OwnCases:
         """Refuse a folder that cannot make a demo.
 
         Raises:
-            SourceError: it has no class with at least two pictures.
+            SourceError: it has no class with at least two pictures, or would be replaced.
         """
         if not self.folder.is_dir():
             raise SourceError(f"{self.folder} is no folder; give one with a folder of pictures a class")
+        folder, output = self.folder.resolve(), self.output.resolve()
+        if folder.is_relative_to(output) or output.is_relative_to(folder):
+            raise SourceError(
+                f"what is in {self.output} is replaced by every demo, so pictures in {self.folder} could be lost; "
+                "give a folder that is apart from it"
+            )
         if not any(len(files) >= 2 for files in self._classes().values()):
             raise SourceError(f"{self.folder} has no folder with at least two pictures; give one with a folder a class")
 

@@ -19,13 +19,14 @@ def _write(folder: Path, count: int) -> None:
 
 
 def test_broken_pictures_are_named_once_and_left_out(tmp_path: Path) -> None:
+    own, output = tmp_path / "own", tmp_path / "demo"
     for label in "abcde":
-        _write(tmp_path / label, 4)
-    (tmp_path / "a" / "0.png").write_bytes(b"")
-    (tmp_path / "a" / "1.png").write_bytes(b"no picture")
-    (tmp_path / "e" / "2.png").write_bytes((tmp_path / "e" / "3.png").read_bytes()[:40])
+        _write(own / label, 4)
+    (own / "a" / "0.png").write_bytes(b"")
+    (own / "a" / "1.png").write_bytes(b"no picture")
+    (own / "e" / "2.png").write_bytes((own / "e" / "3.png").read_bytes()[:40])
     notes: list[str] = []
-    cases = OwnCases(tmp_path, notes.append)
+    cases = OwnCases(own, output, notes.append)
     assert [reference.label for reference in cases.references()] == ["a", *"bb", *"cc", *"dd"]
     assert [question.label for question in cases.questions()] == ["a", *"bb", *"cc", *"dd", None, None, None]
     assert len(list(cases.clip())) == 17
@@ -33,8 +34,16 @@ def test_broken_pictures_are_named_once_and_left_out(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
-    _write(tmp_path / "only", 1)
+    own, output = tmp_path / "own", tmp_path / "demo"
+    _write(own / "only", 1)
     with pytest.raises(SourceError, match="at least two pictures"):
-        OwnCases(tmp_path, print)
+        OwnCases(own, output, print)
     with pytest.raises(SourceError, match="is no folder"):
-        OwnCases(tmp_path / "absent", print)
+        OwnCases(tmp_path / "absent", output, print)
+
+
+@pytest.mark.parametrize("folder", ["demo/gallery", "demo", ".", "demo/../demo/gallery"])
+def test_pictures_that_the_demo_would_replace_are_refused(folder: str, tmp_path: Path) -> None:
+    _write(tmp_path / "demo" / "gallery" / "shoe", 2)
+    with pytest.raises(SourceError, match="is replaced by every demo"):
+        OwnCases(tmp_path / folder, tmp_path / "demo", print)
