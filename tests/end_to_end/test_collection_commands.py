@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +92,24 @@ def test_what_makes_no_sense_is_refused_with_a_word(picoseek: CommandLine) -> No
     ):
         assert word in picoseek.run(*arguments, expect=2).stderr
     assert "OPERATION_NOT_FOUND" in picoseek.run("operation", "wait", "none", expect=1).stderr
+
+
+def test_a_damaged_collection_is_shown_as_such(tmp_path: Path) -> None:
+    with search_command_line(tmp_path, {}) as picoseek:
+        for name in ("broken", "sound"):
+            picoseek.json("collection", "create", name, "--space", SPACE, "--dimension", 8)
+            fill(picoseek, name, 10)
+    oldest = min((tmp_path / "data" / "collections").iterdir(), key=lambda path: path.stat().st_ctime_ns)
+    (oldest / "documents.sqlite3").write_bytes(b"\0" * 5000)
+    with search_command_line(tmp_path, {}) as picoseek:
+        listed = picoseek.json("collection", "list")["collections"]
+        broken, sound = sorted(listed, key=lambda one: not one["problem"])
+        assert "is damaged" in broken["problem"] and broken["space"]["dimension"] == 8
+        assert (sound["problem"], sound["documents"]) == ("", 10)
+        for command in ("collection", "gallery"):
+            shown = picoseek.run(command, "list")
+            row = next(line for line in shown.stdout.splitlines() if line.split()[:1] == [broken["name"]])
+            assert row.split()[1:3] == ["?", "?"]
+            assert f"{broken['name']} cannot be used" in shown.stderr
+        assert "it was damaged" in picoseek.run("collection", "delete", broken["name"], "--yes").stdout
+        assert [one["name"] for one in picoseek.json("collection", "list")["collections"]] == [sound["name"]]

@@ -406,6 +406,9 @@ def test_a_collection_that_cannot_be_read_is_not_healthy_and_the_others_are(
         assert list(client.find(next(name for name in healthy if healthy[name]), [axis(0)], k=1).ids) == ["a"]
         listed = client.collections.ListCollections(collection_pb2.ListCollectionsRequest(), timeout=WITHIN_S)
         assert [collection.name for collection in listed.collections] == ["broken", "sound"]
+        for collection in listed.collections:
+            assert collection.space.dimension == len(axis(0)) and collection.index.factory
+            assert ("is damaged" in collection.problem) == (collection.name == unreadable)
     samples = scrape(metrics_address(process.log))
     assert {name: samples["picoseek_search_collection_usable", name] == 1 for name in healthy} == healthy
 

@@ -101,6 +101,8 @@ class Collection:
     restored_at: tuple[Revision, ...] = ()
     """Revisions at which restores ended earlier lives of its log; later writes of those epochs are gone. Set by the
     service."""
+    problem: str = ""
+    """Why it cannot be used, and what to do, when it was listed; empty: it can be. Set by the service."""
 
 
 @dataclass(frozen=True)

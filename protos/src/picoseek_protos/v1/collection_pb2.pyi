@@ -88,6 +88,7 @@ class Collection(google.protobuf.message.Message):
     ETAG_FIELD_NUMBER: builtins.int
     RESTORED_AT_FIELD_NUMBER: builtins.int
     INDEX_PENDING_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
     name: builtins.str
     """1 to 64 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit."""
     metric: picoseek_protos.v1.embedding_pb2.Metric.ValueType
@@ -109,6 +110,10 @@ class Collection(google.protobuf.message.Message):
     index_pending: builtins.bool
     """Part of its index is being built or merged, or is due to be, what waits for a pause in the writes included. False: as long as nothing
     is written, the index stays as it is. Set by the service.
+    """
+    problem: builtins.str
+    """Why it cannot be used, and what to do: then only its settings are told, and calls that name it answer with the same. Empty: it can be.
+    Set by the service, in lists.
     """
     @property
     def space(self) -> picoseek_protos.v1.embedding_pb2.EmbeddingSpace:
@@ -165,9 +170,10 @@ class Collection(google.protobuf.message.Message):
         etag: builtins.str = ...,
         restored_at: collections_abc.Iterable[picoseek_protos.v1.revision_pb2.Revision] | None = ...,
         index_pending: builtins.bool = ...,
+        problem: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["created_at", b"created_at", "index", b"index", "revision", b"revision", "space", b"space", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "description", b"description", "documents", b"documents", "etag", b"etag", "index", b"index", "index_generation", b"index_generation", "index_pending", b"index_pending", "items", b"items", "metric", b"metric", "name", b"name", "replicas", b"replicas", "restored_at", b"restored_at", "revision", b"revision", "schema", b"schema", "segments", b"segments", "shards", b"shards", "space", b"space", "updated_at", b"updated_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "description", b"description", "documents", b"documents", "etag", b"etag", "index", b"index", "index_generation", b"index_generation", "index_pending", b"index_pending", "items", b"items", "metric", b"metric", "name", b"name", "problem", b"problem", "replicas", b"replicas", "restored_at", b"restored_at", "revision", b"revision", "schema", b"schema", "segments", b"segments", "shards", b"shards", "space", b"space", "updated_at", b"updated_at"]) -> None: ...
 
 Global___Collection: typing_extensions.TypeAlias = Collection
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from picoseek.async_client import AsyncClient
 from picoseek.cli.alias import alias
 from picoseek.cli.collection_files import export, import_
+from picoseek.cli.collection_listing import say_problems, shown_counts
 from picoseek.cli.connection_options import connection_options
 from picoseek.cli.json_option import json_option
 from picoseek.cli.operation_output import check_succeeded, say_how_to_wait, wait_with_progress
@@ -54,8 +55,9 @@ def list_(config: ConnectionConfig, as_json: bool) -> None:
     table = Table("collection", "documents", "items", "index", "space", box=None)
     for one in found:
         space = one.space.digest.removeprefix("sha256:")[:12]
-        table.add_row(one.name, str(one.documents), str(one.items), one.index.factory, space)
+        table.add_row(one.name, *shown_counts(one), one.index.factory, space)
     answers().print(table if found else "there are no collections; `picoseek gallery import` makes one")
+    say_problems(found)
 
 
 @collection.command()
@@ -235,13 +237,16 @@ def delete(config: ConnectionConfig, name: str, yes: bool, as_json: bool) -> Non
     if not yes:
         click.confirm(f"Remove collection {name} and all its documents?", abort=True, err=True)
 
-    async def run() -> int:
+    async def run() -> tuple[int, bool]:
         async with AsyncClient(config) as client:
-            return await client.delete_collection(name)
+            is_damaged = any(one.problem for one in await client.list_collections() if one.name == name)
+            return await client.delete_collection(name), is_damaged
 
-    deleted = asyncio.run(run())
+    deleted, is_damaged = asyncio.run(run())
     if as_json:
-        print_json({"collection": name, "deleted": deleted})
+        print_json({"collection": name, "deleted": None if is_damaged else deleted})
+    elif is_damaged:
+        answers().print(f"{name}: removed; it was damaged, so nobody knows how many documents it had")
     else:
         answers().print(f"{name}: removed with {deleted} documents")
 
@@ -280,4 +285,5 @@ def _collection_json(one: Collection) -> JsonObject:
         "created_at": one.created_at and one.created_at.isoformat(),
         "updated_at": one.updated_at and one.updated_at.isoformat(),
         "etag": one.etag,
+        "problem": one.problem,
     }

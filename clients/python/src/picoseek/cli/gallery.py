@@ -11,6 +11,7 @@ from rich.table import Table
 
 from picoseek.async_client import AsyncClient
 from picoseek.async_gallery import AsyncGallery
+from picoseek.cli.collection_listing import say_problems, shown_counts
 from picoseek.cli.connection_options import connection_options
 from picoseek.cli.json_option import json_option
 from picoseek.cli.output import answers, notes, print_json, progress_bar
@@ -94,6 +95,7 @@ async def _list_galleries(config: ConnectionConfig, as_json: bool) -> None:
                         "items": collection.items,
                         "space": collection.space.digest,
                         "description": collection.description,
+                        "problem": collection.problem,
                     }
                     for collection in collections
                 ]
@@ -103,8 +105,9 @@ async def _list_galleries(config: ConnectionConfig, as_json: bool) -> None:
     table = Table("gallery", "references", "items", "space", box=None)
     for collection in collections:
         space = collection.space.digest.removeprefix("sha256:")[:12]
-        table.add_row(collection.name, str(collection.documents), str(collection.items), space)
+        table.add_row(collection.name, *shown_counts(collection), space)
     answers().print(table if collections else "there are no galleries; `picoseek gallery import` makes one")
+    say_problems(collections)
 
 
 async def _list_references(config: ConnectionConfig, name: str, as_json: bool) -> None:

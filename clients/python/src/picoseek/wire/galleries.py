@@ -91,6 +91,7 @@ def collection_from(message: collection_pb2.Collection) -> Collection:
         updated_at=message.updated_at.ToDatetime(UTC) if message.HasField("updated_at") else None,
         etag=message.etag,
         restored_at=tuple(revision_from(revision) for revision in message.restored_at),
+        problem=message.problem,
     )
 
 

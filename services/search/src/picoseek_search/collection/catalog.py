@@ -92,6 +92,24 @@ class Catalog:
         """Return the names of all collections, in order, and whether each can be used."""
         return [(name, isinstance(found, Collection)) for name, found in sorted(self._collections.items())]
 
+    def describe(self, name: str) -> collection_pb2.Collection | None:
+        """Return the collection of a name, with `problem` if it cannot be used; None: it was removed meanwhile."""
+        found, registration = self._collections.get(name), self._registrations.get(name)
+        if found is None or registration is None:
+            return None
+        try:
+            if isinstance(found, Collection):
+                return found.describe()
+            problem = found
+        except ServiceError as error:
+            if error.reason == "COLLECTION_NOT_FOUND":
+                return None
+            problem = error
+        described = collection_pb2.Collection()
+        described.CopyFrom(registration.settings)
+        described.name, described.problem = name, problem.message
+        return described
+
     def real_name(self, name: str) -> str:
         """Return the name of the collection that an alias stands for, and any other name as it is."""
         return self._aliases.get(name, name)

@@ -88,13 +88,8 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
         def describe() -> collection_pb2.ListCollectionsResponse:
             response = collection_pb2.ListCollectionsResponse()
             names = [name for name, _ in self._catalog.names() if name > after]
-            for name in names[:limit]:
-                try:
-                    response.collections.append(self._catalog.get(name).describe())
-                except ServiceError as error:
-                    # Removed meanwhile, or unreadable: the others are listed all the same.
-                    _LOG.warning("collection %r is not listed in full: %s", name, error)
-                    response.collections.add(name=name)
+            described = [self._catalog.describe(name) for name in names[:limit]]
+            response.collections.extend(one for one in described if one is not None)
             if len(names) > limit:
                 response.next_page_token = encode_page_token(_LISTING, names[limit - 1])
             return response
