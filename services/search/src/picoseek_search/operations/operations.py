@@ -338,7 +338,8 @@ _UNFORESEEN = ServiceError(
 def _interrupted() -> ServiceError:
     return errors.unavailable(
         "OPERATION_INTERRUPTED",
-        "the service was stopped while this ran, and it cannot go on; start it again",
+        "the service was stopped while this ran, and nobody goes on with it; see whether it was done all the same "
+        "a moment before, and start it again if not",
         retry_after_s=None,
     )
 
