@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+from click.testing import CliRunner
+from picoseek_training.cli import main
 from picoseek_training.detector.export import detector_inputs, input_spec, network_description
 from picoseek_training.distillation.openvino_network import compile_float32
 from picoseek_training.embedder.exported import ExportedEmbedder
-from picoseek_training.export.formats import Deployable, Format, write_format
+from picoseek_training.export.formats import Deployable, Format, check_folder, write_format
 from picoseek_training.export.old_format import failure_reason
 from picoseek_training.export.program import NetworkInput, write_program
 from picoseek_training.export.stored_weights import Precision, quantized
@@ -120,6 +122,60 @@ def test_a_failed_export_leaves_nothing_behind(tmp_path: Path, target: Format, r
     with pytest.raises(ValueError, match=reason):
         write_format(no_pictures, target, tmp_path / "a" / "b", Precision.FLOAT32)
     assert not list(tmp_path.iterdir())
+
+
+def _folder(path: Path, *names: str) -> Path:
+    path.mkdir()
+    for name in names:
+        (path / name).write_bytes(b"old")
+    return path
+
+
+@pytest.mark.parametrize("target", [Format.PADDLE, Format.PDMODEL, Format.ONNX])
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("inference.json", "inference.pdiparams", "manifest.json"), "holds a bundle"),
+        (("ppshitu.pdmodel", "ppshitu.pdiparams"), r"holds ppshitu\.pdiparams, which is no part of the format"),
+    ],
+)
+def test_other_exports_and_bundles_are_left_as_they_are(
+    tmp_path: Path, target: Format, names: tuple[str, ...], said: str
+) -> None:
+    folder = _folder(tmp_path / "out", *names)
+    make = partial(create, "pplcnet_x0_25", num_classes=None)
+    with pytest.raises(ValueError, match=f"{folder} {said}.*give another folder with --out"):
+        write_format(Deployable(make, {}, IMAGE, ("embedding",)), target, folder, Precision.FLOAT32)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == dict.fromkeys(names, b"old")
+
+
+def test_formats_do_not_mix_and_each_replaces_its_own(tmp_path: Path) -> None:
+    for target, names in (
+        (Format.PADDLE, ("inference.json", "inference.pdiparams")),
+        (Format.PDMODEL, ("inference.pdmodel", "inference.pdiparams")),
+        (Format.ONNX, ("model.onnx",)),
+    ):
+        folder = _folder(tmp_path / target, *names)
+        for other in (each for each in Format if each is not target):
+            with pytest.raises(ValueError, match=str(folder)):
+                check_folder(folder, other)
+        check_folder(folder, target)
+    network = create("pplcnet_x0_25", num_classes=None)
+    state = {key: value.numpy() for key, value in network.state_dict().items()}
+    deployable = Deployable(partial(create, "pplcnet_x0_25", num_classes=None), state, IMAGE, ("embedding",))
+    written = write_format(deployable, Format.PADDLE, tmp_path / Format.PADDLE, Precision.FLOAT32)
+    assert sorted(written) == sorted((tmp_path / Format.PADDLE).iterdir())
+    assert all(file.read_bytes() != b"old" for file in written)
+
+
+@pytest.mark.parametrize("command", ["detector", "embedder", "hash", "imported"])
+def test_every_export_refuses_a_folder_of_something_else_before_it_begins(tmp_path: Path, command: str) -> None:
+    folder = _folder(tmp_path / "out", "model.onnx")
+    given = _folder(tmp_path / "given", "file") / "file"
+    source = [given] if command == "imported" else ["--config", given]
+    card = [] if command == "detector" else ["--card", given.parent]
+    done = CliRunner().invoke(main, [str(each) for each in ("export", command, *source, "--out", folder, *card)])
+    assert done.exit_code == 1 and f"{folder} is there and is no bundle" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 import pytest
 from numpy.typing import NDArray
-from picoseek_bundle import Preprocessor
+from picoseek_bundle import BundleError, Preprocessor
 from picoseek_training.data.example import Example
 from picoseek_training.distillation.linear_neck import LinearNeck
 from picoseek_training.embedder.targets import TeacherSpace
@@ -152,7 +152,7 @@ def test_what_was_done_stays_until_the_bundle_is_there(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    with pytest.raises(BuildError, match="is no bundle; choose a new or empty folder"), work_folder(tmp_path):
+    with pytest.raises(BundleError, match="is no bundle; choose a new or empty folder"), work_folder(tmp_path):
         pass
     with pytest.raises(BuildError, match="cannot be written"), work_folder(tmp_path / "holiday.jpg" / "bundle"):
         pass

@@ -1,6 +1,6 @@
 """Model bundles: the contract between training and the detect_embed service."""
 
-from picoseek_bundle.bundle import Bundle, default_bundle, load_bundle, write_bundle
+from picoseek_bundle.bundle import Bundle, check_bundle_folder, default_bundle, load_bundle, write_bundle
 from picoseek_bundle.decode import PictureLimits, RawFormat, decode_picture, from_raw
 from picoseek_bundle.errors import BundleError, PictureError
 from picoseek_bundle.manifest import (
@@ -33,6 +33,7 @@ __all__ = [
     "RawFormat",
     "ResizeMode",
     "Task",
+    "check_bundle_folder",
     "decode_picture",
     "default_bundle",
     "from_raw",

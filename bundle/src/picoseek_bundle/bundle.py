@@ -82,6 +82,18 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest)
 
 
+def check_bundle_folder(folder: Path) -> None:
+    """Make sure that a bundle can be written to a folder: it is new, empty or a bundle, which will be replaced.
+
+    Raises:
+        BundleError: something else is there.
+    """
+    if (folder / MANIFEST_NAME).is_file() or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise BundleError(f"{folder} is there and is no bundle; choose a new or empty folder")
+
+
 def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bundle:
     """Write a bundle; the folder appears complete or not at all, and takes the place of one that is there.
 
@@ -96,8 +108,7 @@ def write_bundle(folder: Path, files: Mapping[str, Path], **fields: Any) -> Bund
         BundleError: a source is missing, the fields break a rule of the manifest, or something else than a bundle is in
             the folder.
     """
-    if folder.exists() and not _may_be_replaced(folder):
-        raise BundleError(f"{folder} is there and is no bundle; choose a new or empty folder")
+    check_bundle_folder(folder)
     for name, source in files.items():
         if not source.is_file():
             raise BundleError(f"file {name}: {source} does not exist")
@@ -136,10 +147,6 @@ def _manifest(files: Mapping[str, FileEntry], fields: Mapping[str, Any]) -> Mani
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise BundleError(f"manifest field {field}: {first['msg']}") from error
-
-
-def _may_be_replaced(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MANIFEST_NAME).is_file() or not any(folder.iterdir()))
 
 
 def describe_file(path: Path) -> FileEntry:

@@ -25,7 +25,7 @@ out_option = click.option(
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the bundle; a bundle there is replaced.",
+    help="Folder to write: new, empty, or with an earlier export of the same format, which is replaced.",
 )
 format_option = click.option(
     "--format",
@@ -76,11 +76,12 @@ def detector(
         input_spec,
     )
     from picoseek_training.detector.measurement import measure, trained_detector
-    from picoseek_training.export.formats import Format, write_format
+    from picoseek_training.export.formats import Format, check_folder, write_format
     from picoseek_training.export.stored_weights import Precision
     from picoseek_training.run.folder import RunFolder
 
     cv2.setNumThreads(1)
+    check_folder(out, Format(target))
     config = read_configuration(DetectorTrainingConfig, config_path, overrides)
     if checkpoint is None:
         # The bundle names the command that trained it, which must not say what was not trained.
@@ -132,10 +133,11 @@ def embedder(
     from picoseek_training.embedder.export import embedder_inputs, export_bundle
     from picoseek_training.embedder.recipe import embedding_dimension, input_side, read_embedder_recipe
     from picoseek_training.embedder.student import Embedder
-    from picoseek_training.export.formats import Deployable, Format, write_format
+    from picoseek_training.export.formats import Deployable, Format, check_folder, write_format
     from picoseek_training.export.stored_weights import Precision
 
     cv2.setNumThreads(1)
+    check_folder(out, Format(target))
     described = _bundle_card(card) if Format(target) is Format.BUNDLE else None
     recipe = read_embedder_recipe(config_path, overrides)
     network, size = trained_embedder(recipe, checkpoint), side or input_side(recipe)
@@ -163,11 +165,12 @@ def embedder(
 @click.option("--side", type=click.IntRange(min=32), help="Input size in pixels (default: that of the imported file).")
 def imported(checkpoint: Path, out: Path, target: str, precision: str, card: Path | None, side: int | None) -> None:
     """Write a checkpoint of `picoseek-train import`; of a classifier, what gives its features."""
-    from picoseek_training.export.formats import Format, write_format
+    from picoseek_training.export.formats import Format, check_folder, write_format
     from picoseek_training.export.stored_weights import Precision
     from picoseek_training.network_checkpoint import load_network_checkpoint
     from picoseek_training.weight_import.deploying import export_imported, imported_model
 
+    check_folder(out, Format(target))
     model = imported_model(load_network_checkpoint(checkpoint), side)
     if Format(target) is not Format.BUNDLE:
         _say_files(write_format(model.deployable, Format(target), out, Precision(precision)))
@@ -195,6 +198,7 @@ def hash_codes(
 ) -> None:
     """Write the start with its learned codes; what the bundle says of itself stands in the folder --card."""
     import cv2
+    from picoseek_bundle import check_bundle_folder
 
     from picoseek_training.configuration import read_configuration
     from picoseek_training.hash.config import HashTrainingConfig
@@ -202,6 +206,7 @@ def hash_codes(
     from picoseek_training.hash.training import start_bundle
 
     cv2.setNumThreads(1)
+    check_bundle_folder(out)
     fields, text = _card(card)
     config = read_configuration(HashTrainingConfig, config_path, overrides)
     network = trained_network(config, checkpoint)

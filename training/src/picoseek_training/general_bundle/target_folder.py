@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from picoseek_bundle.manifest import MANIFEST_NAME
+from picoseek_bundle import check_bundle_folder
 
 from picoseek_training.general_bundle.errors import BuildError
 
@@ -20,12 +20,12 @@ def work_folder(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target`; it goes when the block succeeds and stays for the next build when it fails.
 
     Raises:
-        BuildError: nothing can be written there, or `target` holds something else than a bundle.
+        BuildError: nothing can be written there.
+        BundleError: `target` holds something else than a bundle.
     """
     target = target.absolute()
     folder = target.with_name(target.name + _SUFFIX)
-    if target.exists() and not (target / MANIFEST_NAME).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise BuildError(f"{target} is there and is no bundle; choose a new or empty folder with --out")
+    check_bundle_folder(target)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder), tempfile.TemporaryFile(dir=target.parent):
