@@ -59,10 +59,11 @@ def load_network_checkpoint(path: Path) -> NetworkCheckpoint:
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: It is another kind of checkpoint.
+        ValueError: It is damaged, or another kind of checkpoint.
     """
     content = checkpoint.load(path)
-    if not {"network", "settings", "averaged"} <= set(content):
+    kinds = {"network": str, "settings": dict, "averaged": dict}
+    if not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
         raise ValueError(
             f"{path} does not say which network it holds; write it with `picoseek-train import`, "
             "or export a training's checkpoint by its recipe"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from paddle import nn
 
-from picoseek_training import checkpoint
+from picoseek_training.checkpoint import load_averaged_weights
 from picoseek_training.embedder.recipe import EmbedderRecipe
 from picoseek_training.embedder.student import Embedder
 from picoseek_training.recognition.config import RecognitionTrainingConfig
-from picoseek_training.recognition.training import trained_rec_embedder
+from picoseek_training.recognition.model import RecEmbedder, build_model
 from picoseek_training.run.folder import LAST
 
 
@@ -19,11 +19,13 @@ def trained_embedder(recipe: EmbedderRecipe, path: Path | None = None) -> nn.Lay
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
+        ValueError: It is damaged, no checkpoint of a training, or one of another network.
     """
-    content = checkpoint.load(path or recipe.output / LAST)
+    embedder: nn.Layer
     if isinstance(recipe, RecognitionTrainingConfig):
-        return trained_rec_embedder(recipe, content)
-    embedder = Embedder(recipe.student)
-    embedder.set_state_dict(content["averaged"])
+        embedder = RecEmbedder(build_model(recipe.network, None))
+    else:
+        embedder = Embedder(recipe.student)
+    load_averaged_weights(embedder, path or recipe.output / LAST)
     embedder.eval()
     return embedder

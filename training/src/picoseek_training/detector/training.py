@@ -83,7 +83,7 @@ class DetectorTraining:
         self._weights = [weight for layer in learning for weight in layer.parameters() if not weight.stop_gradient]
         self._optimizer = make_optimizer(config.optimizer, self._weights)
         self._ema = ModelEma(config.ema)
-        last = self._folder.last()
+        last = self._folder.last("step", "model", "optimizer", "ema")
         if last is not None:
             self._resume(last)
 

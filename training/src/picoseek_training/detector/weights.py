@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from picoseek_training.checkpoint import load
+from picoseek_training.checkpoint import load, load_averaged_weights
 from picoseek_training.networks.picodet import PICODET_CONFIGS, PicoDet
 
 
@@ -70,15 +71,16 @@ def load_averaged(
 
     Raises:
         FileNotFoundError: A checkpoint is missing.
+        ValueError: One is damaged, no checkpoint of a training, or one of another network.
     """
-    state = load(path)["averaged"]
-    if start is not None and start_share > 0.0:
-        first = load(start)["averaged"]
-        state = {
-            key: np.float32(1.0 - start_share) * value + np.float32(start_share) * first[key]
-            for key, value in state.items()
-        }
     detector = PicoDet(replace(PICODET_CONFIGS[network], num_classes=1, further_sizes=further_sizes))
-    detector.set_state_dict(state)
+    state = load_averaged_weights(detector, path)
+    if start is not None and start_share > 0.0:
+        first = load_averaged_weights(detector, start)
+        mixed: Any = {
+            key: np.float32(1.0 - start_share) * state[key] + np.float32(start_share) * first[key]
+            for key in detector.state_dict()
+        }
+        detector.set_state_dict(mixed)
     detector.eval()
     return detector

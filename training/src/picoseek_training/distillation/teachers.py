@@ -11,6 +11,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from picoseek_training import checkpoint
 from picoseek_training.data.normalisation import MEAN, STD
 from picoseek_training.distillation.config import FileTeacherConfig
 from picoseek_training.distillation.openvino_network import compile_float32
@@ -116,7 +117,7 @@ def load_model_weights(network: nn.Layer, path: Path, key: str) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds another network: less than half of the tensors fit.
+        ValueError: It is damaged, or holds another network: less than half of the tensors fit.
     """
     state = read_model_state(path, key)
     own = network.state_dict()
@@ -139,12 +140,13 @@ def read_model_state(path: Path, key: str) -> Mapping[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: It is damaged or no such file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{key}: {path} does not exist")
-    content: dict[str, Any] = paddle.load(str(path), return_numpy=True)
+    content = checkpoint.load(path)
     if "averaged" not in content:
-        return content
+        return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     head = {f"head.{name}": value for name, value in content.get("head", {}).items()}
     return {**content.get("model", {}), **head, **content["averaged"]}
 

@@ -109,7 +109,7 @@ class EmbedderTraining:
         self._ema = ModelEma(config.ema)
         self._phase = self._step = 0
         self._optimizer = self._new_optimizer()
-        last = self._folder.last()
+        last = self._folder.last("phase", "step", "model", "head", "optimizer", "ema")
         if last is not None:
             self._resume(last)
         else:

@@ -73,17 +73,18 @@ def trained_network(config: HashTrainingConfig, path: Path | None = None) -> Has
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it was trained from another start, or with another `train`.
+        ValueError: it is damaged, was trained from another start, or with another `train`.
     """
     start = start_bundle(config)
     if config.train == "head":
         return with_head(start, trained_head(config, path))
     file = path or config.output / LAST
     content = checkpoint.load(file)
-    if "network" not in content or content.get("space") != start.space:
+    state = content.get("network")
+    if not isinstance(state, dict) or "head.fc.weight" not in state or content.get("space") != start.space:
         raise ValueError(f"{file} is no checkpoint of a whole network from {start.folder}")
-    network = HashNetwork(embedder_layer(start), HashHead(*content["network"]["head.fc.weight"].shape))
-    network.set_state_dict(content["network"])
+    network = HashNetwork(embedder_layer(start), HashHead(*state["head.fc.weight"].shape))
+    network.set_state_dict(state)
     return network
 
 
@@ -92,7 +93,7 @@ def trained_head(config: HashTrainingConfig, path: Path | None = None) -> HeadWe
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it is a checkpoint of something else.
+        ValueError: it is damaged, or a checkpoint of something else.
     """
     file = path or config.output / LAST
     content = checkpoint.load(file)

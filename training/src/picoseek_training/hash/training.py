@@ -74,7 +74,7 @@ class HashTraining:
         self._parameters: list[Tensor] = [p for each in learners for p in each.parameters() if not p.stop_gradient]
         self._optimizer = _optimizer(config.optimizer, self._parameters)
         self.step = 0
-        last = self._folder.last()
+        last = self._folder.last("step", "objective", "optimizer")
         if last is not None:
             self._resume(last)
         elif config.initial == "rotation":

@@ -1,4 +1,4 @@
-"""State dicts as `paddle.save` writes them (`.pdparams`): a pickle of NumPy arrays by name.
+"""What `paddle.save` writes, state dicts (`.pdparams`) above all: a pickle of NumPy arrays by name.
 
 A pickle can run any code, so only the few globals that arrays of numbers need are known here, and what they make is
 checked before it is used.
@@ -68,6 +68,10 @@ def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any = "C") -> Array
     return _array(shape, dtype, content, order)
 
 
+def _scalar(dtype: Any, content: Any) -> Any:
+    return _array((), dtype, content, "C")[()]
+
+
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding != "latin1":
         raise PaddleFileError("it holds text where an array's bytes should be")
@@ -80,6 +84,8 @@ def _empty_bytes(*_: Any) -> bytes:
 
 _GLOBALS: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): OrderedDict,
+    ("builtins", "tuple"): tuple,
+    ("__builtin__", "tuple"): tuple,
     ("_codecs", "encode"): _encode,
     ("__builtin__", "bytes"): _empty_bytes,
     ("numpy", "ndarray"): _Array,
@@ -87,6 +93,7 @@ _GLOBALS: dict[tuple[str, str], object] = {
 }
 for _core in ("numpy.core", "numpy._core"):
     _GLOBALS[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
+    _GLOBALS[f"{_core}.multiarray", "scalar"] = _scalar
     _GLOBALS[f"{_core}.numeric", "_frombuffer"] = _frombuffer
 
 
@@ -96,13 +103,29 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _GLOBALS[module, name]
         except KeyError:
-            raise PaddleFileError(
-                f"it asks for {module}.{name}, which a state dict does not need; do not trust it"
-            ) from None
+            raise PaddleFileError(f"it asks for {module}.{name}, which tensors do not need; do not trust it") from None
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse: state dicts refer to nothing outside of themselves."""
+        """Refuse: files of Paddle's refer to nothing outside of themselves."""
         raise PaddleFileError("it refers to something outside of itself; do not trust it")
+
+
+def read_plain_pickle(path: Path) -> object:
+    """Return what a file of `paddle.save` holds: plain values and NumPy arrays, in dicts, lists and tuples.
+
+    Single tensors, which Paddle writes as pairs of a name and values, are arrays. Nothing in the file is run.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        PaddleFileError: It is damaged, or asks for something else than plain values and arrays of numbers.
+    """
+    with path.open("rb") as file:
+        try:
+            return _plain(_Unpickler(file, encoding="latin1").load())
+        except PaddleFileError as error:
+            raise PaddleFileError(f"{path}: {error}") from error
+        except Exception as error:  # damaged pickles raise nearly everything
+            raise PaddleFileError(f"{path}: it is damaged, or was not written by Paddle ({error})") from error
 
 
 def read_pdparams(path: Path) -> dict[str, Array]:
@@ -112,13 +135,7 @@ def read_pdparams(path: Path) -> dict[str, Array]:
         FileNotFoundError: There is no such file.
         PaddleFileError: It is no state dict, is damaged, or asks for something else than arrays of numbers.
     """
-    with path.open("rb") as file:
-        try:
-            content = _Unpickler(file, encoding="latin1").load()
-        except PaddleFileError as error:
-            raise PaddleFileError(f"{path}: {error}") from error
-        except Exception as error:  # damaged pickles raise nearly everything
-            raise PaddleFileError(f"{path}: it is damaged, or no state dict of Paddle's ({error})") from error
+    content = read_plain_pickle(path)
     if not isinstance(content, dict):
         raise PaddleFileError(f"{path}: it holds no state dict; save `model.state_dict()` alone")
     if _BIG in content:
@@ -129,12 +146,25 @@ def read_pdparams(path: Path) -> dict[str, Array]:
     return tensors
 
 
-def _tensor(path: Path, name: str, value: object) -> Array:
-    # Paddle writes single tensors as pairs of their parameter's name and their values.
-    if isinstance(value, tuple) and len(value) == 2:
-        value = value[1]
+def _plain(value: Any) -> Any:
     if isinstance(value, _Array):
-        value = value.value
+        if value.value is None:
+            raise PaddleFileError("one of its arrays has no values")
+        return value.value
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, tuple):
+        parts = tuple(_plain(part) for part in value)
+        is_tensor = len(parts) == 2 and isinstance(parts[0], str) and isinstance(parts[1], np.ndarray)
+        return parts[1] if is_tensor else parts
+    if value is None or isinstance(value, str | bytes | bool | int | float | np.ndarray | np.generic):
+        return value
+    raise PaddleFileError(f"it holds a {type(value).__name__}, which is neither a plain value nor an array")
+
+
+def _tensor(path: Path, name: str, value: object) -> Array:
     if not isinstance(value, np.ndarray):
         raise PaddleFileError(f"{path}: {name} is no tensor; save `model.state_dict()` alone")
     return value

@@ -90,7 +90,7 @@ class RecognitionTraining:
             for _ in range(1 if self._distiller is None or self._distiller.peer is None else 2)
         ]
         self._ema = None if config.ema is None else ModelEma(config.ema)
-        last = self._folder.last()
+        last = self._folder.last("step", "model", "optimizer", "update", "objectives")
         if last is not None:
             self._resume(last)
         else:
@@ -221,14 +221,6 @@ def make_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> paddle.
     return paddle.optimizer.Momentum(
         config.rate, config.momentum, parameters=parameters, weight_decay=config.weight_decay, grad_clip=clip
     )
-
-
-def trained_rec_embedder(config: RecognitionTrainingConfig, content: dict[str, Any]) -> RecEmbedder:
-    """Return the embedder of a checkpoint's content."""
-    embedder = RecEmbedder(build_model(config.network, None))
-    embedder.set_state_dict(content["averaged"])
-    embedder.eval()
-    return embedder
 
 
 def _labelled(examples: list[Example]) -> list[Example]:

@@ -77,9 +77,13 @@ class RunFolder:
         if self._writes:
             checkpoint.save(content, self.path / LAST)
 
-    def last(self) -> dict[str, Any] | None:
-        """Return the last checkpoint, or None before the first."""
-        return checkpoint.load(self.path / LAST) if (self.path / LAST).exists() else None
+    def last(self, *needed: str) -> dict[str, Any] | None:
+        """Return the last checkpoint, or None before the first.
+
+        Raises:
+            ValueError: It is damaged, or lacks a needed entry.
+        """
+        return checkpoint.load(self.path / LAST, *needed) if (self.path / LAST).exists() else None
 
 
 def _leaves(value: Any, way: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
