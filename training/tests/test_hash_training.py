@@ -190,14 +190,22 @@ def test_a_head_of_another_space_is_refused(recipe: Path, tmp_path: Path) -> Non
         ("batch.pairs=1", "loss.pairs learns from batch.pairs"),
         ("loss.pairs_temperature=0", "--set: loss.pairs_temperature: "),
         ("sets=[]", "--set: sets: "),
-        ("batch.classes=64", "a batch takes 64 classes, the pictures have 3"),
+        ("batch.classes=64", "batch.classes: a batch takes 64 classes, the pictures have 3"),
         ("start=nowhere", "nowhere is no bundle"),
         ("sets=['folder:nowhere']", "nowhere"),
+        ("evaluation=[grocery_train_to_val]", "or on none, `--set 'evaluation=[]'`"),
     ],
 )
 def test_what_is_wrong_is_named(recipe: Path, tmp_path: Path, change: str, message: str) -> None:
     result = _run("hash", "--config", recipe, "--set", f"output={tmp_path}", "--set", change)
     assert result.exit_code == 1 and message in result.stderr and "Traceback" not in result.stderr, result.stderr
+
+
+def test_a_head_that_takes_no_step_needs_no_more_classes_than_there_are(recipe: Path, tmp_path: Path) -> None:
+    changes = ("--set", f"output={tmp_path}", "--set", "batch.classes=64", "--set", "steps=0")
+    result = _run("hash", "--config", recipe, *changes)
+    assert result.exit_code == 0, result.stderr
+    assert checkpoint.load(tmp_path / LAST)["step"] == 0
 
 
 def test_a_run_of_another_recipe_is_not_gone_on_with(recipe: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -31,8 +32,10 @@ from picoseek_training.detector.pool import TrainingSet
 from picoseek_training.detector.targets import PictureTargets
 from picoseek_training.detector.weights import state_of
 from picoseek_training.embedder.config import EmbedderTrainingConfig
+from picoseek_training.embedder.recipe import read_embedder_recipe
 from picoseek_training.networks.mobilenet_v1 import MobileNetV1
 from picoseek_training.networks.registry import create
+from picoseek_training.optimization.ema import EmaConfig
 
 SCALE, SIDE = 0.25, 32
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -318,6 +321,18 @@ def test_distill_trains_a_recipe_with_a_teacher(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "network.dimension was 8 and is 4" in refused.stderr
     own = _run("distill", "embedder", "--config", RECIPES / "own_embedder.yaml", "--teacher", "peer")
     assert own.exit_code == 1 and "is for recipes of `method: recognition`" in own.stderr
+
+
+def test_the_own_average_teaches_a_recipe_that_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    command = importlib.import_module("picoseek_training.cli.embedder")  # in its package the command has its name
+    monkeypatch.setattr(command, "train_embedder", lambda path, changes, tensorboard: given.append(changes))
+    for name in ("general_recognition_v1.yaml", "own_embedder.yaml"):
+        arguments = ("--config", RECIPES / name, "--teacher", "average", "--set", "seed=3")
+        assert _run("distill", "embedder", *arguments).exit_code == 0
+    recipe = read_embedder_recipe(RECIPES / "general_recognition_v1.yaml", given[0])
+    assert recipe.ema == EmaConfig() and recipe.seed == 3
+    assert read_embedder_recipe(RECIPES / "own_embedder.yaml", given[1]).ema == EmaConfig(decay=0.998)
 
 
 def test_the_recipes_for_own_pictures_are_valid() -> None:

@@ -17,7 +17,7 @@ teacher_option = click.option(
     required=True,
     metavar="FILE|average|peer",
     help="A checkpoint or .pdparams of the recipe's own network, an ONNX file, a Paddle inference program or its "
-    "folder (embedder), `average` for the run's own average, or "
+    "folder (embedder), `average` for the run's own average (with the usual `ema` if the recipe has none), or "
     "`peer` for a second student (embedder, `method: recognition`).",
 )
 
@@ -94,6 +94,9 @@ def _distillation(config_path: Path, teacher: str, choose: Callable[[str], _Choi
         raise ValueError(f"{config_path} is no YAML: {error}") from error
     own = document if isinstance(document, dict) else {}
     changes = [f"distillation.teacher={json.dumps(chosen)}"]
+    if teacher == "average" and own.get("method") == "recognition" and own.get("ema") is None:
+        # The other kinds of recipes always have an average.
+        changes.append("ema={}")
     if not (own.get("distillation") or {}).get("compare"):
         changes.append(f"distillation.compare={json.dumps(compared)}")
     return changes

@@ -16,6 +16,8 @@ __all__ = ["RETRIEVAL_TASKS", "Example", "RetrievalTask", "retrieval_tasks", "tr
 EMOJI_VENDORS = ("fluent", "google", "twitter")
 EMOJI_TEST_CODES = 618
 _SMALLEST_CROP = 40
+_OWN_SETS = "name own ones in `sets`, `folder:PATH` or `labels:FILE`"
+_OWN_TASKS = "measure on own ones, `SET -> SET` in `evaluation`, or on none, `--set 'evaluation=[]'`"
 
 
 def training_examples(root: Path, sets: tuple[str, ...]) -> list[Example]:
@@ -36,7 +38,7 @@ def training_examples(root: Path, sets: tuple[str, ...]) -> list[Example]:
         )
     examples: list[Example] = []
     for name in sets:
-        examples += read_own_set(name) if is_own_set(name) else _public(name, root, _TRAINING_SETS[name])
+        examples += read_own_set(name) if is_own_set(name) else _public(name, root, _TRAINING_SETS[name], _OWN_SETS)
     return examples
 
 
@@ -58,16 +60,16 @@ def retrieval_tasks(root: Path, names: tuple[str, ...]) -> list[RetrievalTask]:
 
 
 def _public_task(root: Path, name: str) -> RetrievalTask:
-    return RetrievalTask(name, *(tuple(_public(name, root, side)) for side in _TASKS[name]))
+    return RetrievalTask(name, *(tuple(_public(name, root, side, _OWN_TASKS)) for side in _TASKS[name]))
 
 
-def _public(name: str, root: Path, read: Callable[[Path], Iterator[Example]]) -> list[Example]:
+def _public(name: str, root: Path, read: Callable[[Path], Iterator[Example]], instead: str) -> list[Example]:
     try:
         return list(read(root))
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: the public set is not in {root}, {error.filename or error} is missing; say with `data` where the "
-            "public sets are, or name own ones, `folder:PATH` or `labels:FILE`"
+            f"public sets are, or {instead}"
         ) from error
 
 

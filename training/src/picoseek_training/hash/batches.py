@@ -39,7 +39,10 @@ class HashSampler:
         Raises:
             ValueError: there are fewer classes than a step takes.
         """
-        self._by_class = PkSampler(classes, config.classes, config.pictures, seed) if config.classes else None
+        try:
+            self._by_class = PkSampler(classes, config.classes, config.pictures, seed) if config.classes else None
+        except ValueError as error:
+            raise ValueError(f"batch.classes: {error}") from error
         self._in_pairs = PairSampler(classes, sets, views, config.pairs, seed) if config.pairs else None
         self._members = [np.flatnonzero(sets == name) for name in np.unique(sets)]
         sizes = np.sqrt([len(members) for members in self._members])

@@ -54,7 +54,10 @@ class HashTraining:
         table = number_classes(self._examples)
         self._classes = table.classes
         _, sets = np.unique([example.domain for example in self._examples], return_inverse=True)
-        self._sampler = HashSampler(table.classes, sets, config.views, config.batch, config.seed)
+        # Where no step is taken, it makes no difference how few classes there are.
+        self._sampler = (
+            HashSampler(table.classes, sets, config.views, config.batch, config.seed) if config.steps else None
+        )
         self._preprocessor = Preprocessor(self._start.manifest.input)
         self._folder.open(config)
         stored = view_features(
@@ -91,7 +94,7 @@ class HashTraining:
         if self.step == 0:
             self._save()
             self._evaluate()
-        while self.step < config.steps:
+        while self._sampler is not None and self.step < config.steps:
             entry = self._train_step(self._sampler(self.step))
             self.step += 1
             last = self.step == config.steps

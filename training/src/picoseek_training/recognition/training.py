@@ -54,7 +54,7 @@ class RecognitionTraining:
         self._folder.check(config, may_change=("epochs",))
         self._update = Update(config.precision, self.processes)
         if config.distillation is not None and config.distillation.teacher.kind == "average" and config.ema is None:
-            raise ValueError("distillation.teacher: `average` teaches with the average of the weights; configure `ema`")
+            raise ValueError("distillation.teacher: `average` teaches with the average of the weights; add `ema: {}`")
         self._tasks = retrieval_tasks(config.data, config.evaluation)
         examples = _labelled(training_examples(config.data, config.sets))
         classes = number_classes(examples)
