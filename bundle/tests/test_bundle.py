@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picoseek_bundle import BundleError, InputSpec, Preprocessor, load_bundle, write_bundle
+from picoseek_bundle import BundleError, InputSpec, ManifestError, Preprocessor, load_bundle, write_bundle
 
 
 @pytest.fixture
@@ -94,6 +94,18 @@ def test_damage_is_named(tmp_path: Path, files: dict[str, Path]) -> None:
     bundle.weights.unlink()
     with pytest.raises(BundleError, match=r"model\.pdiparams is missing"):
         load_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"), [("{", "manifest: Invalid JSON"), ("{}", "manifest field name: Field required")]
+)
+def test_a_bad_manifest_is_named_by_its_path(
+    tmp_path: Path, files: dict[str, Path], content: str, complaint: str
+) -> None:
+    path = write_bundle(tmp_path / "bundle", files, **_fields()).folder / "manifest.json"
+    path.write_text(content)
+    with pytest.raises(ManifestError, match=f"^{path}: {complaint}"):
+        load_bundle(path.parent)
 
 
 @pytest.mark.parametrize(

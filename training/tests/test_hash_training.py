@@ -159,6 +159,13 @@ def test_codes_are_trained_measured_and_exported(recipe: Path, start: Bundle, lo
     out, head = tmp_path / "bundle", tmp_path / "head.npz"
     exported = _run("export", "hash", *changes, "--out", out, "--card", card, "--head", head)
     assert exported.exit_code == 0, exported.stderr
+    for card_says, complaint in (
+        ("{name: ours, version: '1', license: x}", "manifest field network: Field required"),
+        ("{name: ours, version: '1', license: x, network: y, dimension: 3}", "dimension is no field of a card"),
+    ):
+        (card / "manifest.yaml").write_text(card_says)
+        refused = _run("export", "hash", *changes, "--out", tmp_path / "other", "--card", card)
+        assert refused.exit_code == 1 and f"{card / 'manifest.yaml'}: {complaint}" in refused.stderr
     bundle = load_bundle(out)
     output = bundle.manifest.output
     assert output.kind == "embedding" and output.binarize and output.dimension == BITS and output.metric == "hamming"

@@ -2,7 +2,7 @@
 
 from picoseek_bundle.bundle import Bundle, check_bundle_folder, default_bundle, load_bundle, write_bundle
 from picoseek_bundle.decode import PictureLimits, RawFormat, decode_picture, from_raw
-from picoseek_bundle.errors import BundleError, PictureError
+from picoseek_bundle.errors import BundleError, ManifestError, PictureError
 from picoseek_bundle.manifest import (
     Accuracy,
     DetectorOutput,
@@ -27,6 +27,7 @@ __all__ = [
     "InputSpec",
     "Interpolation",
     "Manifest",
+    "ManifestError",
     "PictureError",
     "PictureLimits",
     "Preprocessor",

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from picoseek_bundle.errors import BundleError
-from picoseek_bundle.manifest import MANIFEST_NAME, FileEntry, Manifest, Task
+from picoseek_bundle.errors import BundleError, ManifestError
+from picoseek_bundle.manifest import MANIFEST_NAME, FileEntry, Manifest, Task, manifest_error
 from picoseek_bundle.paddlex import PADDLEX_NAME, paddlex_description
 from picoseek_bundle.space import space_digest
 
@@ -72,7 +72,10 @@ def load_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise BundleError(f"{folder} is no bundle: it has no {MANIFEST_NAME}")
-    manifest = Manifest.from_json(path.read_bytes())
+    try:
+        manifest = Manifest.from_json(path.read_bytes())
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {error}") from error
     for name, entry in manifest.files.items():
         file = folder / name
         if not file.is_file():
@@ -144,9 +147,7 @@ def _manifest(files: Mapping[str, FileEntry], fields: Mapping[str, Any]) -> Mani
     try:
         return Manifest(files=dict(files), **fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise BundleError(f"manifest field {field}: {first['msg']}") from error
+        raise manifest_error(error) from error
 
 
 def describe_file(path: Path) -> FileEntry:

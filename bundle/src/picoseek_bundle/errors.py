@@ -9,6 +9,10 @@ class BundleError(ValueError):
     """A bundle is incomplete, damaged or contradicts itself; the message says where and what to do."""
 
 
+class ManifestError(BundleError):
+    """A manifest breaks a rule; the message names the field."""
+
+
 @dataclass
 class PictureError(ValueError):
     """A picture cannot be used."""

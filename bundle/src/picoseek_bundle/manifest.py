@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from picoseek_bundle.errors import BundleError
+from picoseek_bundle.errors import ManifestError
 
 MANIFEST_NAME = "manifest.json"
 """File name of the manifest in a bundle's folder."""
@@ -199,15 +199,20 @@ class Manifest(_Part):
         """Read a stored manifest.
 
         Raises:
-            BundleError: it is no JSON or breaks a rule; the message names the field.
+            ManifestError: it is no JSON or breaks a rule.
         """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "manifest"
-            raise BundleError(f"manifest field {field}: {first['msg']}") from error
+            raise manifest_error(error) from error
 
     def digest(self) -> str:
         """Return "sha256:" and the hex digest of the manifest as stored; it covers every file by its checksum."""
         return "sha256:" + hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def manifest_error(error: ValidationError) -> ManifestError:
+    """Return what a person must know of the first rule that a manifest breaks."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return ManifestError(f"manifest field {field}: {first['msg']}" if field else f"manifest: {first['msg']}")

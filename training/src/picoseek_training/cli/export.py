@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from picoseek_training.embedder.config import EmbedderTrainingConfig
     from picoseek_training.embedder.student import Embedder
 
+_CARD_MANIFEST = "manifest.yaml"
+_CARD_FIELDS = ("name", "version", "license", "network", "description", "trained_on", "recipe", "accuracy", "labels")
 _FORMATS = ("bundle", "paddle", "pdmodel", "onnx")
 _WHITENINGS = ("features", "classes")
 _WHITENING_VIEWS = 6000
@@ -95,7 +99,8 @@ def detector(
     said = (override for override in overrides if not override.startswith("output="))
     changes = (part for override in said for part in ("--set", override))
     command = shlex.join(["picoseek-train", "detector", "--config", str(config_path), *changes])
-    _say(export_trained(config, network, measure(config, network), command, out, Precision(precision)))
+    with _described_in(config_path):
+        _say(export_trained(config, network, measure(config, network), command, out, Precision(precision)))
 
 
 @export.command()
@@ -153,7 +158,8 @@ def embedder(
         _say_files(write_format(deployable, Format(target), out, Precision(precision)))
         return
     fields, text = described
-    _say(export_bundle(network, spec, embedding_dimension(recipe), text, out, Precision(precision), **fields))
+    with _described_in(text.with_name(_CARD_MANIFEST)):
+        _say(export_bundle(network, spec, embedding_dimension(recipe), text, out, Precision(precision), **fields))
 
 
 @export.command()
@@ -176,7 +182,8 @@ def imported(checkpoint: Path, out: Path, target: str, precision: str, card: Pat
         _say_files(write_format(model.deployable, Format(target), out, Precision(precision)))
         return
     fields, text = _bundle_card(card)
-    _say(export_imported(model, text, out, Precision(precision), **fields))
+    with _described_in(text.with_name(_CARD_MANIFEST)):
+        _say(export_imported(model, text, out, Precision(precision), **fields))
 
 
 @export.command("hash")
@@ -212,7 +219,8 @@ def hash_codes(
     network = trained_network(config, checkpoint)
     if head is not None:
         trained_head(config, checkpoint).save(head)
-    _say(export_codes(network, config.bits, start_bundle(config), text, out, **fields))
+    with _described_in(text.with_name(_CARD_MANIFEST)):
+        _say(export_codes(network, config.bits, start_bundle(config), text, out, **fields))
 
 
 def _whiten(network: Embedder, recipe: EmbedderTrainingConfig, side: int, *, by_classes: bool) -> None:
@@ -241,7 +249,7 @@ def _bundle_card(folder: Path | None) -> tuple[dict[str, Any], Path]:
 
 
 def _card(folder: Path) -> tuple[dict[str, Any], Path]:
-    manifest, text = folder / "manifest.yaml", folder / "MODEL_CARD.md"
+    manifest, text = folder / _CARD_MANIFEST, folder / "MODEL_CARD.md"
     for file in (manifest, text):
         if not file.is_file():
             raise FileNotFoundError(
@@ -253,7 +261,21 @@ def _card(folder: Path) -> tuple[dict[str, Any], Path]:
         raise ValueError(f"{manifest} is no YAML: {error}") from error
     if not isinstance(fields, dict):
         raise ValueError(f"{manifest} must be fields of a manifest: `name: …`, `version: …`, `license: …`")
+    unknown = [str(name) for name in fields if name not in _CARD_FIELDS]
+    if unknown:
+        raise ValueError(f"{manifest}: {unknown[0]} is no field of a card; it has {', '.join(_CARD_FIELDS)}")
     return fields, text
+
+
+@contextmanager
+def _described_in(file: Path) -> Iterator[None]:
+    """Name the file that describes a bundle in errors of its manifest."""
+    from picoseek_bundle import ManifestError
+
+    try:
+        yield
+    except ManifestError as error:
+        raise ManifestError(f"{file}: {error}") from error
 
 
 def _say_files(files: list[Path]) -> None:
