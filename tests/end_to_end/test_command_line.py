@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,17 @@ def test_evaluation_of_retrieval_goes_through_the_services(picoseek: CommandLine
     assert scores["pictures"] == 4 * 4 + 4 * 2
     assert scores["recall_at_1"] == 1.0 and 0.9 < scores["map"] <= 1.0 and scores["recall_at_5"] == 1.0
     assert not [name for name in picoseek.run("gallery", "list").stdout.split() if name.startswith("eval")]
+
+
+def test_an_evaluation_without_matches_says_why(picoseek: CommandLine, pictures: Path, tmp_path: Path) -> None:
+    for folder, label in (("single", "a"), ("single", "b"), ("other", "c")):
+        (tmp_path / folder / label).mkdir(parents=True)
+        shutil.copy(pictures / "query" / NAMES[0] / "10.png", tmp_path / folder / label / "1.png")
+    single = ("--gallery", tmp_path / "single", "--query")
+    itself = picoseek.run("eval", "retrieval", *single, tmp_path / "single", expect=1).stderr
+    assert "but the query itself" in itself and "same labels" not in itself
+    other = picoseek.run("eval", "retrieval", *single, tmp_path / "other", expect=1).stderr
+    assert "check that both use the same labels" in other
 
 
 def test_evaluation_of_detection_goes_through_the_services(picoseek: CommandLine, tmp_path: Path) -> None:

@@ -110,12 +110,10 @@ class RetrievalRun:
             if not listed or not ready:
                 raise InvalidArgumentError(f"no picture of the {'queries' if listed else 'gallery'} can be used")
             hits, totals = await self._search(name, embedder, listed, ready)
-        try:
-            scores = score_rankings(hits, (1, 5), totals)
-        except ValueError as error:
-            raise InvalidArgumentError(str(error)) from error
+        if not totals.any():
+            raise InvalidArgumentError(_why_nothing_matches(listed, ready))
         return RetrievalReport(
-            scores,
+            score_rankings(hits, (1, 5), totals),
             len(listed),
             len(ready),
             tuple(self._unusable),
@@ -220,6 +218,15 @@ class RetrievalRun:
             )
             self._report("search", number + 1, len(queries))
         return hits, totals
+
+
+def _why_nothing_matches(gallery: Sequence[LabelledPicture], queries: Sequence[_Query]) -> str:
+    if {picture.label for picture in gallery}.isdisjoint(query.picture.label for query in queries):
+        return "no query has a picture of its class in the gallery; check that both use the same labels"
+    return (
+        "the gallery holds no picture of a query's class but the query itself, which does not count; "
+        "give other pictures as queries, or several of a class"
+    )
 
 
 def _chunks(vectors: Sequence[Vector], size: int) -> Iterator[Sequence[Vector]]:
