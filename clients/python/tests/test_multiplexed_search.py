@@ -158,7 +158,7 @@ async def test_queries_are_one_vector_each(service: SearchService) -> None:
             await client.search("things", QUERY, space=SPACE.digest)
         with pytest.raises(picoseek.InvalidArgumentError, match="one vector a query"):
             await client.search("things", np.zeros((2, 3, 4), np.float32), space=SPACE.digest)
-        with pytest.raises(picoseek.InvalidArgumentError, match="k, max_per_item"):
+        with pytest.raises(picoseek.InvalidArgumentError, match="k is -1; it takes a whole number"):
             await client.search("things", [QUERY], space=SPACE.digest, options=picoseek.SearchOptions(k=-1))
 
 

@@ -40,7 +40,7 @@ from picoseek.wire.detections import (
 from picoseek.wire.galleries import (
     collection_from,
     collection_message,
-    document_message,
+    document_messages,
     documents_from,
     index_message,
     index_state_from,
@@ -51,6 +51,7 @@ from picoseek.wire.galleries import (
     search_request,
     search_result_from,
 )
+from picoseek.wire.messages import make
 from picoseek.wire.operations import operation_from
 from picoseek.wire.pictures import as_inputs
 from picoseek.wire.snapshots import snapshot_from
@@ -175,7 +176,7 @@ class AsyncClient:
         models: list[Model] = []
         token = ""
         while True:
-            request = model_pb2.ListModelsRequest(page_size=_PAGE, page_token=token)
+            request = make(model_pb2.ListModelsRequest, page_size=_PAGE, page_token=token)
             response = await self._see(self._stubs.detect_embed.ListModels, request, timeout_s)
             models += [model_from(model) for model in response.models]
             token = response.next_page_token
@@ -188,7 +189,7 @@ class AsyncClient:
         Raises:
             NotFoundError: detect_embed serves none of this name.
         """
-        request = model_pb2.GetModelRequest(name=name)
+        request = make(model_pb2.GetModelRequest, name=name)
         response = await self._see(self._stubs.detect_embed.GetModel, request, timeout_s)
         return model_from(response.model)
 
@@ -205,8 +206,10 @@ class AsyncClient:
         Raises:
             AlreadyExistsError: there is one of this name, or one with other settings.
         """
-        request = collection_pb2.CreateCollectionRequest(
-            collection=collection_message(collection), if_not_exists=if_not_exists
+        request = make(
+            collection_pb2.CreateCollectionRequest,
+            collection=collection_message(collection),
+            if_not_exists=if_not_exists,
         )
         response = await self._find(
             self._stubs.collections.CreateCollection, request, timeout_s, repeatable=if_not_exists
@@ -219,7 +222,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = collection_pb2.GetCollectionRequest(name=name)
+        request = make(collection_pb2.GetCollectionRequest, name=name)
         response = await self._find(self._stubs.collections.GetCollection, request, timeout_s)
         return collection_from(response.collection)
 
@@ -229,7 +232,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = collection_pb2.GetCollectionRequest(name=name)
+        request = make(collection_pb2.GetCollectionRequest, name=name)
         response = await self._find(self._stubs.collections.GetCollection, request, timeout_s)
         return index_state_from(response)
 
@@ -238,7 +241,7 @@ class AsyncClient:
         collections: list[Collection] = []
         token = ""
         while True:
-            request = collection_pb2.ListCollectionsRequest(page_size=_PAGE, page_token=token)
+            request = make(collection_pb2.ListCollectionsRequest, page_size=_PAGE, page_token=token)
             response = await self._find(self._stubs.collections.ListCollections, request, timeout_s)
             collections += [collection_from(collection) for collection in response.collections]
             token = response.next_page_token
@@ -251,7 +254,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name and `allow_missing` is not set.
         """
-        request = collection_pb2.DeleteCollectionRequest(name=name, allow_missing=allow_missing)
+        request = make(collection_pb2.DeleteCollectionRequest, name=name, allow_missing=allow_missing)
         response = await self._find(
             self._stubs.collections.DeleteCollection, request, timeout_s, repeatable=allow_missing
         )
@@ -285,19 +288,17 @@ class AsyncClient:
             FailedPreconditionError: documents would not fit the schema (SCHEMA_IN_USE), another rebuild is running
                 (REBUILD_RUNNING), or it is an alias (NAME_IS_ALIAS).
         """
-        asked = collection_pb2.Collection(name=name)
-        paths: list[str] = []
-        if index is not None:
-            asked.index.CopyFrom(index_message(index))
-            paths.append("index")
-        if schema is not None:
-            asked.schema.extend(schema_messages(schema))
-            paths.append("schema")
-        if description is not None:
-            asked.description = description
-            paths.append("description")
-        request = collection_pb2.UpdateCollectionRequest(
-            collection=asked, update_mask=FieldMask(paths=paths), etag=etag
+        changes = {"index": index, "schema": schema, "description": description}
+        paths = [path for path, value in changes.items() if value is not None]
+        asked = make(
+            collection_pb2.Collection,
+            name=name,
+            index=None if index is None else index_message(index),
+            schema=schema_messages(schema or ()),
+            description=description or "",
+        )
+        request = make(
+            collection_pb2.UpdateCollectionRequest, collection=asked, update_mask=FieldMask(paths=paths), etag=etag
         )
         response = await self._find(self._stubs.collections.UpdateCollection, request, timeout_s, repeatable=not etag)
         return CollectionUpdate(collection_from(response.collection), response.operation_id)
@@ -318,8 +319,10 @@ class AsyncClient:
             AlreadyExistsError: a collection has this name.
             NotFoundError: there is no such collection.
         """
-        request = collection_pb2.SetAliasRequest(
-            alias=collection_pb2.Alias(name=name, collection=collection), expected_collection=expected_collection
+        request = make(
+            collection_pb2.SetAliasRequest,
+            alias=make(collection_pb2.Alias, name=name, collection=collection),
+            expected_collection=expected_collection,
         )
         response = await self._find(
             self._stubs.collections.SetAlias, request, timeout_s, repeatable=not expected_collection
@@ -332,7 +335,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = collection_pb2.DeleteAliasRequest(name=name)
+        request = make(collection_pb2.DeleteAliasRequest, name=name)
         await self._find(self._stubs.collections.DeleteAlias, request, timeout_s, repeatable=False)
 
     async def list_aliases(self, *, timeout_s: float | None = None) -> list[Alias]:
@@ -340,7 +343,7 @@ class AsyncClient:
         aliases: list[Alias] = []
         token = ""
         while True:
-            request = collection_pb2.ListAliasesRequest(page_size=_PAGE, page_token=token)
+            request = make(collection_pb2.ListAliasesRequest, page_size=_PAGE, page_token=token)
             response = await self._find(self._stubs.collections.ListAliases, request, timeout_s)
             aliases += [Alias(alias.name, alias.collection) for alias in response.aliases]
             token = response.next_page_token
@@ -353,7 +356,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this id, or it ended long ago.
         """
-        request = operation_pb2.GetOperationRequest(id=id)
+        request = make(operation_pb2.GetOperationRequest, id=id)
         response = await self._find(self._stubs.collections.GetOperation, request, timeout_s)
         return operation_from(response.operation)
 
@@ -362,7 +365,9 @@ class AsyncClient:
         operations: list[Operation] = []
         token = ""
         while True:
-            request = operation_pb2.ListOperationsRequest(collection=collection, page_size=_PAGE, page_token=token)
+            request = make(
+                operation_pb2.ListOperationsRequest, collection=collection, page_size=_PAGE, page_token=token
+            )
             response = await self._find(self._stubs.collections.ListOperations, request, timeout_s)
             operations += [operation_from(operation) for operation in response.operations]
             token = response.next_page_token
@@ -392,7 +397,7 @@ class AsyncClient:
             pause_s = _REPORT_EVERY_S if report else _WAIT_S
             if deadline is not None:
                 pause_s = min(pause_s, deadline.require(f"operation {id} had ended"))
-            request = operation_pb2.WaitOperationRequest(id=id)
+            request = make(operation_pb2.WaitOperationRequest, id=id)
             request.timeout.FromMilliseconds(round(pause_s * 1000))
             response = await self._find(self._stubs.collections.WaitOperation, request, pause_s + self.config.timeout_s)
             operation = operation_from(response.operation)
@@ -407,7 +412,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this id.
         """
-        request = operation_pb2.CancelOperationRequest(id=id)
+        request = make(operation_pb2.CancelOperationRequest, id=id)
         response = await self._find(self._stubs.collections.CancelOperation, request, timeout_s)
         return operation_from(response.operation)
 
@@ -432,9 +437,10 @@ class AsyncClient:
         Raises:
             FailedPreconditionError: the vectors are of another embedding space (EMBEDDING_SPACE_MISMATCH).
         """
-        request = search_pb2.UpsertRequest(
+        request = make(
+            search_pb2.UpsertRequest,
             collection=collection,
-            documents=[document_message(document) for document in documents],
+            documents=document_messages(documents),
             space=space,
             request_id=request_id or str(uuid.uuid4()),
         )
@@ -470,8 +476,12 @@ class AsyncClient:
         """
         if bool(ids) == bool(filter):
             raise InvalidArgumentError("give either ids or a filter of the documents to delete")
-        request = search_pb2.DeleteRequest(
-            collection=collection, ids=ids, filter=filter, request_id=request_id or str(uuid.uuid4())
+        request = make(
+            search_pb2.DeleteRequest,
+            collection=collection,
+            ids=ids,
+            filter=filter,
+            request_id=request_id or str(uuid.uuid4()),
         )
         response = await self._find(self._stubs.search.Delete, request, timeout_s)
         return DeleteResult(
@@ -496,7 +506,8 @@ class AsyncClient:
             min_revision: the answer must hold this revision.
             timeout_s: seconds for the call.
         """
-        request = search_pb2.GetRequest(
+        request = make(
+            search_pb2.GetRequest,
             collection=collection,
             ids=ids,
             include=mask_message(include),
@@ -529,7 +540,8 @@ class AsyncClient:
         """
         token = ""
         while True:
-            request = search_pb2.ListRequest(
+            request = make(
+                search_pb2.ListRequest,
                 collection=collection,
                 page_size=page_size,
                 page_token=token,
@@ -552,8 +564,8 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> CountResult:
         """Count the documents that meet a filter, and their items."""
-        request = search_pb2.CountRequest(
-            collection=collection, filter=filter, min_revision=revision_message(min_revision)
+        request = make(
+            search_pb2.CountRequest, collection=collection, filter=filter, min_revision=revision_message(min_revision)
         )
         response = await self._find(self._stubs.search.Count, request, timeout_s)
         return CountResult(response.documents, response.items, revision_from(response.revision))
@@ -600,8 +612,11 @@ class AsyncClient:
         Raises:
             AlreadyExistsError: the collection has a snapshot of this name.
         """
-        request = snapshot_pb2.CreateSnapshotRequest(
-            collection=collection, name=name, request_id=request_id or str(uuid.uuid4())
+        request = make(
+            snapshot_pb2.CreateSnapshotRequest,
+            collection=collection,
+            name=name,
+            request_id=request_id or str(uuid.uuid4()),
         )
         response = await self._find(self._stubs.collections.CreateSnapshot, request, timeout_s)
         return operation_from(response.operation)
@@ -612,7 +627,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = snapshot_pb2.GetSnapshotRequest(collection=collection, snapshot=name)
+        request = make(snapshot_pb2.GetSnapshotRequest, collection=collection, snapshot=name)
         response = await self._find(self._stubs.collections.GetSnapshot, request, timeout_s)
         return snapshot_from(response.snapshot)
 
@@ -621,7 +636,7 @@ class AsyncClient:
         snapshots: list[Snapshot] = []
         token = ""
         while True:
-            request = snapshot_pb2.ListSnapshotsRequest(collection=collection, page_size=_PAGE, page_token=token)
+            request = make(snapshot_pb2.ListSnapshotsRequest, collection=collection, page_size=_PAGE, page_token=token)
             response = await self._find(self._stubs.collections.ListSnapshots, request, timeout_s)
             snapshots += [snapshot_from(snapshot) for snapshot in response.snapshots]
             token = response.next_page_token
@@ -634,7 +649,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = snapshot_pb2.VerifySnapshotRequest(collection=collection, snapshot=name)
+        request = make(snapshot_pb2.VerifySnapshotRequest, collection=collection, snapshot=name)
         response = await self._find(self._stubs.collections.VerifySnapshot, request, timeout_s)
         return operation_from(response.operation)
 
@@ -663,7 +678,8 @@ class AsyncClient:
             AlreadyExistsError: there is a collection of this name, and `overwrite` is not set.
             NotFoundError: there is no such snapshot.
         """
-        request = snapshot_pb2.RestoreSnapshotRequest(
+        request = make(
+            snapshot_pb2.RestoreSnapshotRequest,
             collection=collection,
             snapshot=name,
             target=target,
@@ -679,7 +695,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = snapshot_pb2.DeleteSnapshotRequest(collection=collection, snapshot=name)
+        request = make(snapshot_pb2.DeleteSnapshotRequest, collection=collection, snapshot=name)
         response = await self._find(self._stubs.collections.DeleteSnapshot, request, timeout_s, repeatable=False)
         return operation_from(response.operation)
 
@@ -689,7 +705,7 @@ class AsyncClient:
         Raises:
             NotFoundError: there is none of this name.
         """
-        request = search_pb2.GetSearchQualityRequest(collection=collection)
+        request = make(search_pb2.GetSearchQualityRequest, collection=collection)
         return search_quality_from(await self._find(self._stubs.search.GetSearchQuality, request, timeout_s))
 
     def _caller(self, service: str, address: str) -> UnaryCaller:

@@ -12,25 +12,26 @@ from picoseek.model import Model, ModelState, ModelTask
 from picoseek.picture import PictureInput
 from picoseek.picture_object import Crop, ObjectSource, PictureObject, StageTimings
 from picoseek.wire.enums import MODEL_STATES, MODEL_TASKS, SOURCES, WHOLE_PICTURES
+from picoseek.wire.messages import make
 from picoseek.wire.pictures import box_from, picture_message, region_messages
 from picoseek.wire.vectors import embedding_from, space_from
 
 
 def options_message(options: DetectEmbedOptions) -> detect_embed_pb2.DetectEmbedOptions:
     """Return the message of options."""
-    message = detect_embed_pb2.DetectEmbedOptions(
+    message = make(
+        detect_embed_pb2.DetectEmbedOptions,
         detector=options.detector,
         embedder=options.embedder,
         skip_detection=options.skip_detection,
         skip_embedding=options.skip_embedding,
         max_detections=options.max_detections,
         whole_picture=WHOLE_PICTURES.to_wire(options.whole_picture),
+        score_threshold=options.score_threshold,
     )
-    if options.score_threshold is not None:
-        message.score_threshold = options.score_threshold
     if options.crop is not None:
-        message.crop.max_side = options.crop.max_side
-        message.crop.quality = options.crop.quality
+        crop = make(detect_embed_pb2.CropOptions, max_side=options.crop.max_side, quality=options.crop.quality)
+        message.crop.CopyFrom(crop)
     return message
 
 
@@ -40,8 +41,11 @@ def detect_embed_request(
     """Return a request; paths are read."""
     return detect_embed_pb2.DetectEmbedRequest(
         pictures=[
-            detect_embed_pb2.PictureInput(
-                id=entry.id, picture=picture_message(entry.picture), regions=region_messages(entry.regions)
+            make(
+                detect_embed_pb2.PictureInput,
+                id=entry.id,
+                picture=picture_message(entry.picture),
+                regions=region_messages(entry.regions),
             )
             for entry in pictures
         ],
@@ -51,9 +55,10 @@ def detect_embed_request(
 
 def embed_request(pictures: Sequence[PictureInput], embedder: str) -> detect_embed_pb2.EmbedRequest:
     """Return a request; paths are read."""
-    return detect_embed_pb2.EmbedRequest(
+    return make(
+        detect_embed_pb2.EmbedRequest,
         pictures=[
-            detect_embed_pb2.EmbedInput(id=entry.id, picture=picture_message(entry.picture)) for entry in pictures
+            make(detect_embed_pb2.EmbedInput, id=entry.id, picture=picture_message(entry.picture)) for entry in pictures
         ],
         embedder=embedder,
     )

@@ -18,6 +18,7 @@ from picoseek_protos.v1 import (
 from picoseek.collection import AttributeType
 from picoseek.detect_embed import WholePicture
 from picoseek.embedding import Metric, VectorType
+from picoseek.errors import InvalidArgumentError
 from picoseek.model import ModelState, ModelTask
 from picoseek.operation import OperationKind, OperationState
 from picoseek.picture_object import ObjectSource
@@ -36,8 +37,16 @@ class EnumPairs(Generic[ValueT, WireT]):
         self._from_wire = {int(wire): value for value, wire in pairs.items()}
 
     def to_wire(self, value: ValueT) -> WireT:
-        """Return the contract's number of a value."""
-        return self._to_wire[value]
+        """Return the contract's number of a value.
+
+        Raises:
+            InvalidArgumentError: it is none of the enumeration.
+        """
+        number = self._to_wire.get(value)
+        if number is None:
+            known = ", ".join(map(str, self._to_wire))
+            raise InvalidArgumentError(f"{value!r} is none of {known}")
+        return number
 
     def from_wire(self, number: int, otherwise: ValueT) -> ValueT:
         """Return the value of a number; a number of a newer contract gives `otherwise`."""

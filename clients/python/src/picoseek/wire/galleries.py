@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
-from picoseek_protos.v1 import collection_pb2, document_pb2, revision_pb2, search_pb2
+from picoseek_protos.v1 import collection_pb2, document_pb2, picture_pb2, revision_pb2, search_pb2
 
+from picoseek.box import Box
 from picoseek.collection import AttributeField, AttributeType, Collection, IndexConfig, Revision
 from picoseek.document import AttributeValue, Document, DocumentMask
 from picoseek.embedding import Metric, Vector, VectorType
@@ -17,6 +19,7 @@ from picoseek.errors import InvalidArgumentError
 from picoseek.index_state import IndexSegment, IndexState
 from picoseek.search import Hit, SearchOptions, SearchResult
 from picoseek.wire.enums import ATTRIBUTE_TYPES, METRICS, VECTOR_TYPES
+from picoseek.wire.messages import make, require, shown
 from picoseek.wire.pictures import box_message
 from picoseek.wire.provenance import provenance_from
 from picoseek.wire.vectors import pack_vector, pack_vectors, space_from, space_message, unpack_floats, unpack_vector
@@ -25,7 +28,8 @@ from picoseek.wire.verdicts import explanation_from, verdict_from
 
 def collection_message(collection: Collection) -> collection_pb2.Collection:
     """Return the message of a collection to make."""
-    message = collection_pb2.Collection(
+    message = make(
+        collection_pb2.Collection,
         name=collection.name,
         space=space_message(collection.space),
         index=index_message(collection.index),
@@ -39,9 +43,12 @@ def collection_message(collection: Collection) -> collection_pb2.Collection:
 
 def index_message(index: IndexConfig) -> collection_pb2.IndexConfig:
     """Return the message of how vectors are indexed."""
-    return collection_pb2.IndexConfig(
+    return make(
+        collection_pb2.IndexConfig,
         factory=index.factory,
-        defaults=search_pb2.SearchParams(exact=index.exact, ef=index.ef, nprobe=index.nprobe, rerank=index.rerank),
+        defaults=make(
+            search_pb2.SearchParams, exact=index.exact, ef=index.ef, nprobe=index.nprobe, rerank=index.rerank
+        ),
         ef_construction=index.ef_construction,
     )
 
@@ -49,7 +56,8 @@ def index_message(index: IndexConfig) -> collection_pb2.IndexConfig:
 def schema_messages(schema: Sequence[AttributeField]) -> list[collection_pb2.AttributeField]:
     """Return the messages of attributes."""
     return [
-        collection_pb2.AttributeField(
+        make(
+            collection_pb2.AttributeField,
             name=field.name,
             type=ATTRIBUTE_TYPES.to_wire(field.type),
             required=field.required,
@@ -109,7 +117,7 @@ def index_state_from(message: collection_pb2.GetCollectionResponse) -> IndexStat
 
 def revision_message(revision: Revision | None) -> revision_pb2.Revision | None:
     """Return the message of a revision."""
-    return None if revision is None else revision_pb2.Revision(epoch=revision.epoch, sequence=revision.sequence)
+    return None if revision is None else make(revision_pb2.Revision, epoch=revision.epoch, sequence=revision.sequence)
 
 
 def revision_from(message: revision_pb2.Revision) -> Revision:
@@ -119,7 +127,8 @@ def revision_from(message: revision_pb2.Revision) -> Revision:
 
 def mask_message(mask: DocumentMask) -> document_pb2.DocumentMask:
     """Return the message of a mask."""
-    return document_pb2.DocumentMask(
+    return make(
+        document_pb2.DocumentMask,
         vector=mask.vector,
         labels=mask.labels,
         attributes=mask.attributes,
@@ -128,15 +137,35 @@ def mask_message(mask: DocumentMask) -> document_pb2.DocumentMask:
     )
 
 
+def document_messages(documents: Iterable[Document]) -> list[document_pb2.Document]:
+    """Return the messages of documents to write.
+
+    Raises:
+        InvalidArgumentError: they are no list of documents, or one of them cannot be written.
+    """
+    require("documents", documents, Iterable, "a list of Document")
+    return [document_message(document) for document in documents]
+
+
 def document_message(document: Document) -> document_pb2.Document:
     """Return the message of a document to write.
 
     Raises:
-        InvalidArgumentError: it has no vector, or an attribute of a type that there is not.
+        InvalidArgumentError: it has no vector, or a value that its field cannot hold; the message names both.
     """
+    require("one of documents", document, Document, "a Document")
+    try:
+        return _document_message(document)
+    except InvalidArgumentError as error:
+        message = f"document {shown(document.id)}: {error.message}"
+        raise InvalidArgumentError(message, reason="DOCUMENT_INVALID") from error
+
+
+def _document_message(document: Document) -> document_pb2.Document:
     if document.vector is None:
-        raise InvalidArgumentError(f"document {document.id!r} has no vector", reason="DOCUMENT_INVALID")
-    message = document_pb2.Document(
+        raise InvalidArgumentError("it has no vector")
+    message = make(
+        document_pb2.Document,
         id=document.id,
         item=document.item,
         vector=pack_vector(document.vector),
@@ -144,11 +173,24 @@ def document_message(document: Document) -> document_pb2.Document:
         payload=document.payload,
     )
     for name, value in document.attributes.items():
-        message.attributes[name].CopyFrom(_attribute_message(name, value))
+        try:
+            message.attributes[name].CopyFrom(_attribute_message(value))
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"attribute {shown(name)}: {error.message}") from error
+        except (TypeError, ValueError) as error:
+            raise InvalidArgumentError(f"attribute {shown(name)}: the name is no Unicode text") from error
     if document.provenance is not None:
-        message.provenance.source = document.provenance.source
+        message.provenance.CopyFrom(make(document_pb2.Provenance, source=document.provenance.source))
         if document.provenance.crop_box is not None:
-            message.provenance.crop_box.CopyFrom(box_message(document.provenance.crop_box))
+            message.provenance.crop_box.CopyFrom(_crop_box_message(document.provenance.crop_box))
+    return message
+
+
+def _crop_box_message(box: Box) -> picture_pb2.Box:
+    message = box_message(box)
+    edges = box.as_list()
+    if not (all(map(math.isfinite, edges)) and box.x1 < box.x2 and box.y1 < box.y2):
+        raise InvalidArgumentError(f"crop_box is {edges}; it takes finite pixels x1 y1 x2 y2 with x1 < x2 and y1 < y2")
     return message
 
 
@@ -178,7 +220,8 @@ def search_request(
     """Return a request of one or more queries.
 
     Raises:
-        InvalidArgumentError: there are none, or they have different lengths, or are not one vector a query.
+        InvalidArgumentError: there are none, or they have different lengths, or are not one vector a query, or an
+            option has a value that it cannot have.
     """
     if not len(vectors):
         raise InvalidArgumentError("no vectors were given", reason="REQUEST_EMPTY")
@@ -186,29 +229,29 @@ def search_request(
     if len(shape) != 1:
         advice = "give a single one as [vector]" if not shape else "one vector a query"
         raise InvalidArgumentError(f"the queries' vectors must be [queries, dimension]: {advice}")
-    try:
-        return search_pb2.SearchRequest(
-            collection=collection,
-            vectors=pack_vectors(vectors),
-            queries=len(vectors),
-            space=space,
-            k=options.k,
-            filter=options.filter,
-            score_threshold=options.score_threshold,
-            max_per_item=options.max_per_item,
-            params=search_pb2.SearchParams(
-                exact=options.exact, ef=options.ef, nprobe=options.nprobe, rerank=options.rerank
-            ),
-            # Where nothing of the documents is asked for, the service need not read them.
-            include=None if options.include == DocumentMask() else mask_message(options.include),
-            min_revision=revision_message(options.min_revision),
-            false_accept_rate=options.false_accept_rate,
-            explain=options.explain,
-        )
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"an option of the search is out of range ({error}): k, max_per_item, ef, nprobe and rerank are 0 or more"
-        ) from error
+    return make(
+        search_pb2.SearchRequest,
+        collection=collection,
+        vectors=pack_vectors(vectors),
+        queries=len(vectors),
+        space=space,
+        k=options.k,
+        filter=options.filter,
+        score_threshold=options.score_threshold,
+        max_per_item=options.max_per_item,
+        params=make(
+            search_pb2.SearchParams,
+            exact=options.exact,
+            ef=options.ef,
+            nprobe=options.nprobe,
+            rerank=options.rerank,
+        ),
+        # Where nothing of the documents is asked for, the service need not read them.
+        include=None if options.include == DocumentMask() else mask_message(options.include),
+        min_revision=revision_message(options.min_revision),
+        false_accept_rate=options.false_accept_rate,
+        explain=options.explain,
+    )
 
 
 def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
@@ -234,14 +277,14 @@ def search_result_from(message: search_pb2.SearchResponse) -> SearchResult:
     )
 
 
-def _attribute_message(name: str, value: AttributeValue) -> document_pb2.AttributeValue:
+def _attribute_message(value: AttributeValue) -> document_pb2.AttributeValue:
     match value:
         case bool():  # before int, of which it is a kind
             return document_pb2.AttributeValue(bool_value=value)
         case str():
-            return document_pb2.AttributeValue(string_value=value)
+            return make(document_pb2.AttributeValue, string_value=value)
         case int():
-            return document_pb2.AttributeValue(int_value=value)
+            return make(document_pb2.AttributeValue, int_value=value)
         case float():
             return document_pb2.AttributeValue(double_value=value)
         case datetime():
@@ -249,10 +292,9 @@ def _attribute_message(name: str, value: AttributeValue) -> document_pb2.Attribu
             moment.FromDatetime(value)
             return document_pb2.AttributeValue(timestamp_value=moment)
         case tuple():
-            return document_pb2.AttributeValue(string_list=document_pb2.StringList(values=value))
+            return document_pb2.AttributeValue(string_list=make(document_pb2.StringList, values=value))
     raise InvalidArgumentError(
-        f"attribute {name!r} is a {type(value).__name__}; it can be a text, a number, a truth value, a datetime "
-        "or a tuple of texts"
+        f"it is {shown(value)}; it takes a text, a number, True or False, a datetime or a tuple of texts"
     )
 
 

@@ -18,12 +18,14 @@ from picoseek.stream import (
 )
 from picoseek.wire.detections import object_from, options_message, timings_from
 from picoseek.wire.enums import DROP_REASONS, FRAME_POLICIES
+from picoseek.wire.messages import make
 from picoseek.wire.pictures import picture_message, region_messages
 
 
 def config_message(options: StreamOptions) -> detect_embed_pb2.StreamDetectEmbedRequest:
     """Return the first message of a stream."""
-    config = detect_embed_pb2.StreamConfig(
+    config = make(
+        detect_embed_pb2.StreamConfig,
         options=options_message(options.detect_embed),
         policy=FRAME_POLICIES.to_wire(options.policy),
         max_in_flight=options.max_in_flight,
@@ -33,8 +35,11 @@ def config_message(options: StreamOptions) -> detect_embed_pb2.StreamDetectEmbed
 
 def frame_message(frame: Frame) -> detect_embed_pb2.StreamDetectEmbedRequest:
     """Return the message of a frame; a path is read."""
-    message = detect_embed_pb2.Frame(
-        frame_id=frame.frame_id, picture=picture_message(frame.picture), regions=region_messages(frame.regions)
+    message = make(
+        detect_embed_pb2.Frame,
+        frame_id=frame.frame_id,
+        picture=picture_message(frame.picture),
+        regions=region_messages(frame.regions),
     )
     if frame.captured_at is not None:
         message.captured_at.FromDatetime(frame.captured_at)

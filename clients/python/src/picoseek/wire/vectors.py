@@ -11,6 +11,7 @@ from picoseek_protos.v1 import embedding_pb2
 from picoseek.embedding import Embedding, EmbeddingSpace, Metric, Vector, VectorType
 from picoseek.errors import InvalidArgumentError
 from picoseek.wire.enums import METRICS, VECTOR_TYPES
+from picoseek.wire.messages import make
 
 
 def pack_vector(vector: Vector) -> bytes:
@@ -61,7 +62,8 @@ def embedding_from(message: embedding_pb2.Embedding) -> Embedding:
 
 def space_message(space: EmbeddingSpace) -> embedding_pb2.EmbeddingSpace:
     """Return the message of a space."""
-    message = embedding_pb2.EmbeddingSpace(
+    message = make(
+        embedding_pb2.EmbeddingSpace,
         digest=space.digest,
         dimension=space.dimension,
         type=VECTOR_TYPES.to_wire(space.type),
