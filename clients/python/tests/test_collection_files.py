@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from picoseek import Collection, EmbeddingSpace, InvalidArgumentError
 from picoseek.collection_files import open_file, open_writer
+from pyarrow import parquet
 
 DIMENSION = 4
 COLLECTION = Collection("any", EmbeddingSpace("sha256:" + "ab" * 32, DIMENSION))
@@ -51,3 +53,30 @@ def test_nothing_is_written_in_a_format_that_the_name_does_not_say(tmp_path: Pat
     with pytest.raises(InvalidArgumentError, match=r"ends with \.parquet"):
         open_writer(tmp_path / name, COLLECTION)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("labels", ["shoe"] * 6, "column labels is of type string; it takes a list of texts"),
+        ("attributes", ["colour=red"] * 6, "column attributes is of type string; it takes a structure"),
+        ("vector", [1.0] * 6, "column vector is of type double; it takes a list of numbers"),
+        ("crop_box", ["0 0 1 1"] * 6, "column crop_box is of type string; it takes a list of four numbers"),
+    ],
+)
+def test_a_parquet_column_of_another_structure_is_refused_when_it_is_opened(
+    tmp_path: Path, column: str, values: list[object], words: str
+) -> None:
+    path = tmp_path / "documents.parquet"
+    parquet.write_table(pa.table({"id": IDS, "vector": GOOD.tolist()} | {column: values}), path)
+    with pytest.raises(InvalidArgumentError, match=words):
+        open_file(path, COLLECTION)
+
+
+def test_parquet_columns_may_be_lists_of_any_kind_or_hold_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "documents.parquet"
+    vectors = pa.array(GOOD.tolist(), pa.list_(pa.float32(), DIMENSION))
+    labels = pa.array([["shoe", "boot"]] * 6, pa.large_list(pa.large_string()))
+    parquet.write_table(pa.table({"id": IDS, "vector": vectors, "labels": labels, "crop_box": pa.nulls(6)}), path)
+    (batch,) = open_file(path, COLLECTION).batches(10)
+    assert [one.labels for one in batch] == [("shoe", "boot")] * 6

@@ -165,6 +165,7 @@ class ParquetFile:
         missing = [name for name in ("id", "vector") if name not in schema.names]
         if missing:
             raise InvalidArgumentError(f"{path} has no column {missing[0]!r}; it needs id and vector at least")
+        _check_column_types(pa, path, schema)
         self.space = json.loads((schema.metadata or {}).get(_SPACE, b"{}")).get("digest", "")
         self.rows: int = self._file.metadata.num_rows
 
@@ -190,6 +191,8 @@ class ParquetFile:
             if value is not None
         }
         box, source = row.get("crop_box"), row.get("source") or ""
+        if box and len(box) != 4:
+            raise InvalidArgumentError(f"{where}: crop_box has {len(box)} numbers; it takes x1 y1 x2 y2")
         return Document(
             row["id"],
             vector,
@@ -324,6 +327,22 @@ class NpyFile:
             return None
         text = path.read_text("utf-8")
         return text.removesuffix("\n").split("\n") if text else []
+
+
+def _check_column_types(pa: Any, path: Path, schema: Any) -> None:
+    """Refuse columns of another structure, before anything of them is written."""
+    types = pa.types
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    for name, wanted, kinds in (
+        ("vector", "a list of numbers", lists),
+        ("labels", "a list of texts", lists),
+        ("attributes", "a structure with a field an attribute", (types.is_struct,)),
+        ("crop_box", "a list of four numbers", lists),
+    ):
+        for index in schema.get_all_field_indices(name):
+            type_ = schema.field(index).type
+            if not types.is_null(type_) and not any(is_kind(type_) for is_kind in kinds):
+                raise InvalidArgumentError(f"{path}: column {name} is of type {type_}; it takes {wanted}")
 
 
 def check_vector(vector: Vector, space: EmbeddingSpace, where: str) -> None:
