@@ -14,6 +14,7 @@ from picoseek.embedding import Embedding
 from picoseek.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from picoseek.labelled_pictures import LabelledPicture
 from picoseek.picture import PictureInput, read_picture_file
+from picoseek.readable_text import is_unicode, readable
 from picoseek.served_embedder import find_embedder, find_embedder_of
 from picoseek.usable_results import usable_results
 
@@ -218,13 +219,16 @@ class GalleryImport:
             item=entry.picture.label,
             labels=(entry.picture.label,),
             attributes={CONTENT_DIGEST: entry.digest} if self._keeps_digests else {},
-            provenance=Provenance(source=str(entry.picture.path)),
+            provenance=Provenance(source=readable(str(entry.picture.path))),
         )
 
 
 def _load(batch: Sequence[LabelledPicture], failed: list[tuple[str, str]]) -> list[_Loaded]:
     loaded: list[_Loaded] = []
     for picture in batch:
+        if not is_unicode(picture.id + picture.label):
+            failed.append((picture.id, "its name, or that of a folder it is in, is no UTF-8; rename it"))
+            continue
         try:
             data = read_picture_file(picture.path)
         except InvalidArgumentError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from picoseek.cli.output import escape_unprintable
 from picoseek.errors import PicoSeekError
 
 
@@ -12,6 +13,7 @@ class FriendlyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that the arguments name."""
+        escape_unprintable()
         try:
             return super().invoke(ctx)
         except PicoSeekError as error:

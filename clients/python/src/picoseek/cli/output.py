@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
 
@@ -9,9 +11,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from picoseek.readable_text import readable
 from picoseek.recognition_json import JsonObject
 
 _PIPE_WIDTH = 1000
+_ESCAPE = "picoseek.escape"
+
+
+def escape_unprintable() -> None:
+    """Let signs that an output cannot encode be written as escapes: names of files may hold any bytes."""
+    codecs.register_error(_ESCAPE, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPE)
 
 
 def answers() -> Console:
@@ -41,4 +53,12 @@ def progress_bar() -> Progress:
 
 def print_json(value: JsonObject, *, indent: int | None = 2) -> None:
     """Write one JSON value to standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+    # What stands for a byte of a file's name is a text with a backslash, which JSON escapes in turn.
+    click.echo(readable(json.dumps(value, ensure_ascii=False, indent=indent), backslash=r"\\"))
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = readable(error.object[error.start : error.end])
+    return signs.encode("ascii", "backslashreplace").decode("ascii"), error.end

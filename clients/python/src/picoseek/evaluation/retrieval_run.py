@@ -24,6 +24,7 @@ from picoseek.evaluation.picture_batches import in_batches
 from picoseek.evaluation.retrieval import RetrievalScores, score_rankings
 from picoseek.labelled_pictures import LabelledPicture
 from picoseek.picture import PictureInput
+from picoseek.readable_text import readable
 from picoseek.search import SearchOptions
 from picoseek.served_embedder import ServedEmbedder, find_embedder
 from picoseek.usable_results import PictureOutcome
@@ -141,7 +142,7 @@ class RetrievalRun:
         listed: list[LabelledPicture] = []
         waiting: list[Document] = []
         async for picture, vectors in self._whole(gallery, "gallery"):
-            waiting.append(Document(str(len(listed)), vectors[0], item=picture.label))
+            waiting.append(Document(str(len(listed)), vectors[0], item=readable(picture.label)))
             listed.append(picture)
             if len(waiting) == _WRITE_BATCH:
                 await self._client.upsert(name, waiting, space=embedder.space.digest)

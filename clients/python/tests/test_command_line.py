@@ -1,0 +1,111 @@
+"""The commands as programs, against the services in this process: what they write and with which status they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import picoseek
+import pytest
+from fake_services import SPACE, FakeServices
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """What it wrote with --json."""
+        return json.loads(self.stdout)
+
+
+async def run(services: FakeServices, *arguments: str | Path) -> Done:
+    """Run `picoseek`."""
+    address = services.config.search
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "picoseek.cli", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PICOSEEK_DETECT_EMBED_ADDRESS": address, "PICOSEEK_SEARCH_ADDRESS": address},
+    )
+    try:
+        stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    done = Done(process.returncode or 0, stdout.decode(), stderr.decode())
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def picture() -> bytes:
+    """A JPEG file."""
+    return cv2.imencode(".jpg", np.full((6, 8, 3), 120, np.uint8))[1].tobytes()
+
+
+async def fill(services: FakeServices) -> None:
+    """Make the gallery `things`."""
+    async with picoseek.AsyncClient(services.config) as client:
+        await client.create_collection(picoseek.Collection("things", picoseek.EmbeddingSpace(SPACE.digest, 4)))
+        documents = [
+            picoseek.Document(name, np.eye(4, dtype=np.float32)[axis], item=name)
+            for axis, name in enumerate(["ant", "bee", "cat", "dog"])
+        ]
+        await client.upsert("things", documents, space=SPACE.digest)
+
+
+def write(path: Path, data: bytes) -> Path:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+async def test_a_name_that_is_no_utf8_is_skipped_and_shown_escaped(
+    services: FakeServices, tmp_path: Path, picture: bytes
+) -> None:
+    root = tmp_path / os.fsdecode(b"pics\xfe")
+    write(root / "shoe" / "a.jpg", picture)
+    write(root / "shoe" / os.fsdecode(b"b\xff.jpg"), picture)
+    write(root / os.fsdecode(b"b\xe4g") / "c.jpg", picture)
+    plain = await run(services, "gallery", "import", root, "--gallery", "weird")
+    assert plain.status == 0 and "1 added, 0 unchanged, 2 skipped of 3 pictures" in plain.stdout
+    assert r"skipped shoe/b\xff.jpg: its name" in plain.stderr and r"skipped b\xe4g/c.jpg: " in plain.stderr
+    again = (await run(services, "gallery", "import", root, "--gallery", "weird", "--json")).json
+    assert (again["unchanged"], [one["id"] for one in again["failed"]]) == (1, [r"b\xe4g/c.jpg", r"shoe/b\xff.jpg"])
+    assert services.search.documents["shoe/a.jpg"].provenance.source.endswith(r"pics\xfe/shoe/a.jpg")
+
+
+async def test_a_picture_whose_name_is_no_utf8_is_recognised(
+    services: FakeServices, tmp_path: Path, picture: bytes
+) -> None:
+    await fill(services)
+    path = write(tmp_path / os.fsdecode(b"lion\xff.jpg"), picture)
+    asked = ("recognize", path, "--gallery", "things", "--out", tmp_path / "out")
+    plain = await run(services, *asked)
+    assert plain.status == 0 and r"lion\xff.jpg" in plain.stdout
+    (entry,) = (await run(services, *asked, "--json")).json["pictures"]
+    assert entry["picture"].endswith(r"/lion\xff.jpg") and entry["objects"]
+    missing = await run(services, "recognize", tmp_path / os.fsdecode(b"no\xff.jpg"), "--gallery", "things", "--json")
+    assert (
+        missing.status == 1
+        and missing.json["pictures"][0]["error"].endswith(
+            r"no\xff.jpg cannot be read: "
+            "No such file or directory"
+        )
+        and r"no\xff.jpg" in missing.stderr
+    )
