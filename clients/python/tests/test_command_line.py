@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import picoseek
 import pytest
-from fake_services import SPACE, FakeServices
+from fake_services import BAD, SPACE, FakeServices
 
 
 @dataclass(frozen=True)
@@ -109,3 +109,20 @@ async def test_a_picture_whose_name_is_no_utf8_is_recognised(
         )
         and r"no\xff.jpg" in missing.stderr
     )
+
+
+async def test_no_file_of_a_folder_is_passed_over_in_silence(
+    services: FakeServices, tmp_path: Path, picture: bytes
+) -> None:
+    for name in ("shoe/a.jpg", "cap/c.jfif"):
+        write(tmp_path / name, picture)
+    for name in ("shoe/notes.txt", "shoe/.DS_Store", "shoe/list.csv"):
+        write(tmp_path / name, b"x")
+    asked = ("gallery", "import", tmp_path, "--gallery", "new", "--strict")
+    done = await run(services, *asked)
+    assert done.status == 0
+    assert "2 added, 0 unchanged, 0 skipped of 2 pictures; passed over 3 (1 .csv, 1 .txt, 1 hidden)" in done.stdout
+    write(tmp_path / "bag" / "b.tiff", BAD)
+    done = await run(services, *asked, "--json")
+    assert done.status == 1 and [one["id"] for one in done.json["failed"]] == ["bag/b.tiff"]
+    assert done.json["passed_over"] == {".csv": 1, ".txt": 1, "hidden": 1}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from picoseek import InvalidArgumentError, read_labelled_pictures
+from picoseek import InvalidArgumentError, list_pictures, read_labelled_pictures
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -53,4 +54,24 @@ def test_what_is_not_there_or_in_no_class_is_said(tmp_path: Path) -> None:
         read_labelled_pictures(tmp_path / "nothing")
     _touch(tmp_path, "cup/a.jpg", "stray.jpg")
     with pytest.raises(InvalidArgumentError, match=r"stray\.jpg is in no class"):
+        read_labelled_pictures(tmp_path)
+
+
+def test_what_looks_like_a_picture_is_listed_and_all_else_is_counted(tmp_path: Path) -> None:
+    _touch(tmp_path, "shoe/a.jpg", "bag/b.TIFF", "cap/c.jfif", "cap/t.gif", "tie/d", "tie/e.pic", "car/BMW.txt")
+    _touch(tmp_path, "shoe/notes.TXT", "shoe/list.csv", "shoe/.DS_Store", "shoe/.thumbs/x.jpg", "tie/Makefile")
+    (tmp_path / "tie" / "d").write_bytes(b"\xff\xd8\xff\xe0 and so on")
+    (tmp_path / "tie" / "e.pic").write_bytes(b"RIFF....WEBPVP8 ")
+    (tmp_path / "car" / "BMW.txt").write_bytes(b"BMW makes cars.")
+    os.mkfifo(tmp_path / "tie" / "pipe")
+    listed = list_pictures(tmp_path)
+    assert [picture.id for picture in listed.pictures] == [
+        *("bag/b.TIFF", "cap/c.jfif", "cap/t.gif", "shoe/a.jpg", "tie/d", "tie/e.pic")
+    ]
+    assert listed.passed_over == {".csv": 1, ".txt": 2, "hidden": 1, "no ending": 2}
+
+
+def test_a_folder_without_pictures_says_what_it_has(tmp_path: Path) -> None:
+    _touch(tmp_path, "shoe/a.docx", "shoe/b.docx")
+    with pytest.raises(InvalidArgumentError, match=r"names no pictures; .*; other files: 2 \(2 \.docx\)"):
         read_labelled_pictures(tmp_path)

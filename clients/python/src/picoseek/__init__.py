@@ -47,7 +47,7 @@ from picoseek.errors import (
 from picoseek.gallery import Gallery
 from picoseek.gallery_import import ImportOptions, ImportProgress
 from picoseek.index_state import IndexSegment, IndexState
-from picoseek.labelled_pictures import LabelledPicture, read_labelled_pictures
+from picoseek.labelled_pictures import LabelledPicture, PictureList, list_pictures, read_labelled_pictures
 from picoseek.model import Model, ModelState, ModelTask
 from picoseek.operation import Operation, OperationKind, OperationState
 from picoseek.picture import PictureInput, PictureSource
@@ -143,6 +143,7 @@ __all__ = [
     "OperationState",
     "PicoSeekError",
     "PictureInput",
+    "PictureList",
     "PictureObject",
     "PictureResult",
     "PictureSource",
@@ -175,6 +176,7 @@ __all__ = [
     "VerdictKind",
     "WholePicture",
     "derive_threshold",
+    "list_pictures",
     "read_labelled_pictures",
     "result_nms",
 ]

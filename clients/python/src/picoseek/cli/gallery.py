@@ -17,7 +17,7 @@ from picoseek.cli.json_option import json_option
 from picoseek.cli.output import answers, notes, print_json, progress_bar
 from picoseek.connection import ConnectionConfig
 from picoseek.gallery_import import ImportOptions, ImportProgress
-from picoseek.labelled_pictures import read_labelled_pictures
+from picoseek.labelled_pictures import describe, list_pictures
 
 
 @click.group()
@@ -36,9 +36,10 @@ def import_(config: ConnectionConfig, path: Path, name: str, embedder: str, stri
     """Add the pictures of PATH: a folder with a folder a class, or a CSV file `path,label`.
 
     What is there unchanged is passed over, so an import that was cut off goes on where it was. A picture that cannot
-    be used is reported and skipped.
+    be used is reported and skipped. Files of a folder that do not look like pictures are counted only.
     """
-    pictures = read_labelled_pictures(path)
+    listed = list_pictures(path)
+    pictures = listed.pictures
     options = ImportOptions(embedder, timeout_s=max(config.timeout_s, ImportOptions.timeout_s))
 
     async def run() -> ImportProgress:
@@ -60,12 +61,14 @@ def import_(config: ConnectionConfig, path: Path, name: str, embedder: str, stri
                 "added": result.added,
                 "unchanged": result.unchanged,
                 "failed": [{"id": picture_id, "error": why} for picture_id, why in result.failed],
+                "passed_over": dict(listed.passed_over),
             }
         )
     else:
         answers().print(
             f"{name}: {result.added} added, {result.unchanged} unchanged, {len(result.failed)} skipped "
             f"of {result.total} pictures"
+            + (f"; passed over {describe(listed.passed_over)} that are no pictures" if listed.passed_over else "")
         )
     if len(result.failed) == result.total:
         raise click.ClickException(f"no picture of {path} can be used")
