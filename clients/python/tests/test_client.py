@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -252,6 +253,16 @@ async def test_an_import_counts_bad_pictures_and_goes_on_where_it_was(services: 
         again = await gallery.add_pictures(root)
         assert (again.added, again.unchanged, len(again.failed)) == (1, 1, 2)
     assert sorted(services.search.documents) == ["ant/1.png", "bee/1.png"]
+
+
+async def test_a_picture_that_no_message_holds_is_counted_as_bad(services: FakeServices, tmp_path: Path) -> None:
+    for name, size in {"ant/1.tiff": 200_000, "bee/1.png": 10}.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(bytes(size))
+    async with picoseek.AsyncClient(replace(services.config, max_message_bytes=200_000)) as client:
+        done = await picoseek.AsyncGallery("things", client).add_pictures(tmp_path)
+    assert done.added == 1
+    assert done.failed == (("ant/1.tiff", "it has 200000 bytes, more than a message may have; reduce it"),)
 
 
 def test_a_collection_keeps_how_it_is_indexed_over_the_wire() -> None:

@@ -25,6 +25,7 @@ _DIGEST = AttributeField(CONTENT_DIGEST, AttributeType.STRING, description="SHA-
 _BATCH = 16
 _BATCH_BYTES = 16 << 20
 _BATCHES_AT_A_TIME = 3
+_BESIDE_PICTURE = 4096
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class GalleryImport:
 
     async def _work(self, batches: Iterator[Sequence[LabelledPicture]], tally: _Tally) -> None:
         for batch in batches:
-            loaded = await asyncio.to_thread(_load, batch, tally.failed)
+            loaded = await asyncio.to_thread(_load, batch, tally.failed, self._client.config.max_message_bytes)
             changed = await self._changed(loaded)
             tally.unchanged += len(loaded) - len(changed)
             for part in _parts(changed):
@@ -223,7 +224,7 @@ class GalleryImport:
         )
 
 
-def _load(batch: Sequence[LabelledPicture], failed: list[tuple[str, str]]) -> list[_Loaded]:
+def _load(batch: Sequence[LabelledPicture], failed: list[tuple[str, str]], message_bytes: int) -> list[_Loaded]:
     loaded: list[_Loaded] = []
     for picture in batch:
         if not is_unicode(picture.id + picture.label):
@@ -233,6 +234,10 @@ def _load(batch: Sequence[LabelledPicture], failed: list[tuple[str, str]]) -> li
             data = read_picture_file(picture.path)
         except InvalidArgumentError as error:
             failed.append((picture.id, error.message))
+            continue
+        # One that no message holds would fail the call, and not by itself.
+        if len(data) + _BESIDE_PICTURE > message_bytes:
+            failed.append((picture.id, f"it has {len(data)} bytes, more than a message may have; reduce it"))
         else:
             loaded.append(_Loaded(picture, data, hashlib.sha256(data).hexdigest()))
     return loaded
