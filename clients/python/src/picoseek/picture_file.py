@@ -9,6 +9,7 @@ import numpy as np
 
 from picoseek.errors import InvalidArgumentError
 from picoseek.picture import Pixels
+from picoseek.whole_file import write_whole
 
 
 def decode_picture(data: bytes) -> Pixels:
@@ -28,7 +29,7 @@ def write_picture(path: Path, pixels: Pixels) -> None:
 
     Raises:
         InvalidArgumentError: the ending is of no format that can be written.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; what was there before stays, and nothing half-written is left.
     """
     unwritable = f"{path} cannot be written as {path.suffix or 'a picture'}; use .jpg or .png"
     try:
@@ -37,4 +38,4 @@ def write_picture(path: Path, pixels: Pixels) -> None:
         raise InvalidArgumentError(unwritable) from error
     if not done:
         raise InvalidArgumentError(unwritable)
-    path.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,10 @@ import numpy as np
 
 from picoseek.errors import InvalidArgumentError
 from picoseek.picture import Pixels
+from picoseek.whole_file import partial_path
 
 _USUAL_RATE = 25.0
+_PROBE_BYTES = 1 << 16
 
 
 class VideoReader:
@@ -63,31 +66,71 @@ class VideoReader:
 
 
 class VideoWriter:
-    """A video file (MPEG-4 part 2) that is made by its first frame."""
+    """A video file (MPEG-4 part 2) that is there, whole, once it is closed."""
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
         self._path = path
+        self._partial = partial_path(path)
         self._rate = frames_per_second
         self._writer: cv2.VideoWriter | None = None
+        self._frames = 0
 
     def write(self, pixels: Pixels) -> None:
         """Add a frame; all have the size of the first.
 
         Raises:
-            InvalidArgumentError: the file cannot be written.
+            InvalidArgumentError: the ending is of no format that can be written.
+            OSError: the file cannot be written.
         """
         if self._writer is None:
             height, width = pixels.shape[:2]
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._path), code, self._rate, (width, height))
+            self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, (width, height))
             if not self._writer.isOpened():
-                raise InvalidArgumentError(f"{self._path} cannot be written; give a file that ends in .mp4")
+                self._writer = None
+                self._require_place()
+                raise InvalidArgumentError(
+                    f"{self._path}: OpenCV writes no video of that name here; give a file that ends in .mp4 or .avi"
+                )
         self._writer.write(pixels)
+        self._frames += 1
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
+        """Finish the file.
+
+        Raises:
+            OSError: it is not whole, and was removed.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        try:
+            if not self._is_whole():
+                self._require_place()
+                raise OSError(f"{self._path} could not be written whole; is its disk full?")
+            os.replace(self._partial, self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    def _require_place(self) -> None:
+        """Raise what the system says of writing there; OpenCV does not tell."""
+        try:
+            with self._partial.open("ab") as file:
+                file.write(bytes(_PROBE_BYTES))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    def _is_whole(self) -> bool:
+        # OpenCV passes over frames that it cannot write.
+        written = cv2.VideoCapture(str(self._partial))
+        try:
+            # Some formats state their length in time only, which rounds.
+            return written.isOpened() and written.get(cv2.CAP_PROP_FRAME_COUNT) >= self._frames - 1
+        finally:
+            written.release()
 
     def __enter__(self) -> Self:
         return self
