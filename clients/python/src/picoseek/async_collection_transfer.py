@@ -111,8 +111,8 @@ class AsyncCollectionTransfer:
             report: told of the progress now and then.
 
         Raises:
-            InvalidArgumentError: a row is no document of the collection; the message names it. Rows before it are
-                written.
+            InvalidArgumentError: a row is no document of the collection; the message names it. Nothing of its part of
+                500 rows is written; parts before it may be.
             FailedPreconditionError: the vectors are of another embedding space.
             OSError: the file cannot be read.
             PicoSeekError: the service failed; what was reported as done is on disk.
