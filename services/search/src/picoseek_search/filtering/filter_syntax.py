@@ -137,7 +137,8 @@ class _Parser:
     def whole(self) -> Condition:
         condition = self.junction(0)
         if self.taken < len(self._tokens):
-            raise FilterError(f"{self._next()[1]!r} is not expected there")
+            token = self._next()[1]
+            raise FilterError(f"{token!r} is not expected there{_capitals(token)}")
         return condition
 
     def junction(self, depth: int) -> Condition:
@@ -163,14 +164,23 @@ class _Parser:
         kind, token = self._next()
         if (kind, token) == ("operator", "("):
             condition = self.junction(depth + 1)
-            if self._next() != ("operator", ")"):
-                raise FilterError("a parenthesis is not closed")
+            kind, token = self._next()
+            if (kind, token) != ("operator", ")"):
+                raise FilterError(f"a parenthesis is not closed{_capitals(token)}")
             return condition
+        if (kind, token) == ("word", "NOT"):
+            raise FilterError("NOT stands twice; leave out both, or write NOT (NOT ...)")
         if kind != "word" or not _FIELD.fullmatch(token):
-            raise FilterError(f"{token!r} is no field; fields are id, item, labels and attributes.NAME")
+            raise FilterError(
+                f"{token!r} is no field; fields are id, item, labels and attributes.NAME{_capitals(token)}"
+            )
         operator = self._next()[1]
         if operator not in _COMPARISONS and operator != "IN":
-            raise FilterError(f"{token} is followed by {operator!r} instead of one of = != < <= > >= : IN")
+            if operator.upper() == "NOT":
+                raise FilterError(f'NOT stands before the field: NOT {token} IN (a, "b")')
+            raise FilterError(
+                f"{token} is followed by {operator!r} instead of one of = != < <= > >= : IN{_capitals(operator)}"
+            )
         self._count()
         return self._membership(token) if operator == "IN" else _comparison(token, operator, *self._next())
 
@@ -201,6 +211,11 @@ class _Parser:
             raise FilterError("it ends too early")
         self.taken += 1
         return self._tokens[self.taken - 1]
+
+
+def _capitals(token: str) -> str:
+    """Return an advice where a word of the language was meant."""
+    return f"; write {token.upper()} in capitals" if token != token.upper() in ("AND", "OR", "NOT", "IN") else ""
 
 
 def _comparison(field: str, operator: str, kind: str, token: str) -> Comparison:
