@@ -79,7 +79,7 @@ CASES = {
         "Upsert", upsert(document(), collection="no"), MISSING, "COLLECTION_NOT_FOUND", "'no'"
     ),
     "upsert: no collection": Case(
-        "Upsert", upsert(document(), collection=""), MISSING, "COLLECTION_NOT_FOUND", "ListCollections"
+        "Upsert", upsert(document(), collection=""), MISSING, "COLLECTION_NOT_FOUND", "picoseek collection list"
     ),
     "upsert: another space": Case(
         "Upsert", upsert(document(), space="sha256:" + "0" * 64), STATE, "EMBEDDING_SPACE_MISMATCH", SPACE
@@ -135,10 +135,10 @@ CASES = {
         "Upsert", upsert(attribute("colour", string_value="x")), BAD, "DOCUMENT_INVALID", "colour"
     ),
     "upsert: attribute of another type": Case(
-        "Upsert", upsert(attribute("number", int_value=1)), BAD, "DOCUMENT_INVALID", "double_value"
+        "Upsert", upsert(attribute("number", int_value=1)), BAD, "DOCUMENT_INVALID", "as 5.0, not 5"
     ),
     "upsert: attribute without value": Case(
-        "Upsert", upsert(attribute("number")), BAD, "DOCUMENT_INVALID", "double_value"
+        "Upsert", upsert(attribute("number")), BAD, "DOCUMENT_INVALID", "without a value, the schema says double_value"
     ),
     "upsert: NaN attribute": Case(
         "Upsert", upsert(attribute("number", double_value=np.nan)), BAD, "DOCUMENT_INVALID", "finite"
@@ -256,7 +256,7 @@ CASES = {
     ),
     "create: long name": Case("CreateCollection", create(name="a" * 65), BAD, "COLLECTION_INVALID", "collection.name"),
     "create: name is taken": Case(
-        "CreateCollection", create(name="c"), grpc.StatusCode.ALREADY_EXISTS, "COLLECTION_EXISTS", "'c'"
+        "CreateCollection", create(name="c"), grpc.StatusCode.ALREADY_EXISTS, "COLLECTION_EXISTS", "'c' already; choose"
     ),
     "create: no digest": Case("CreateCollection", bad_space(digest=""), BAD, "COLLECTION_INVALID", "space.digest"),
     "create: no dimension": Case(

@@ -135,7 +135,7 @@ class Catalog:
                     return existing, False
                 raise errors.already_exists(
                     "COLLECTION_EXISTS",
-                    f"there is a collection {name!r} with {'other' if if_not_exists else 'its own'} settings already; "
+                    f"there is a collection {name!r} already{', with other settings' if if_not_exists else ''}; "
                     "choose another name, or delete it first",
                     collection=name,
                 )
@@ -351,7 +351,9 @@ class Catalog:
         with self._lock:
             if name not in self._aliases:
                 raise errors.not_found(
-                    "ALIAS_NOT_FOUND", f"there is no alias {name!r}; ListAliases names those there are", alias=name
+                    "ALIAS_NOT_FOUND",
+                    f"there is no alias {name!r}; ListAliases (`picoseek collection alias list`) names those there are",
+                    alias=name,
                 )
             self._registry.remove_alias(name)
             del self._aliases[name], self._named[name]

@@ -332,7 +332,9 @@ class Collection:
 def collection_not_found(name: str) -> errors.ServiceError:
     """Return the error for a collection that does not exist."""
     return errors.not_found(
-        "COLLECTION_NOT_FOUND", f"there is no collection {name!r}; create it, or see ListCollections", collection=name
+        "COLLECTION_NOT_FOUND",
+        f"there is no collection {name!r}; ListCollections (`picoseek collection list`) names those there are",
+        collection=name,
     )
 
 

@@ -318,7 +318,8 @@ class Operations:
         if entry is None:
             raise errors.not_found(
                 "OPERATION_NOT_FOUND",
-                f"there is no operation {id_!r}: it never was, or it ended long ago; see ListOperations",
+                f"there is no operation {id_!r}: it never was, or it ended long ago; "
+                "ListOperations (`picoseek operation list`) names those there are",
                 operation=id_,
             )
         return entry

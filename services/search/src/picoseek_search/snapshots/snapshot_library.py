@@ -176,7 +176,8 @@ def snapshot_not_found(collection: str, name: str) -> ServiceError:
     """Return the error for a snapshot that does not exist."""
     return errors.not_found(
         "SNAPSHOT_NOT_FOUND",
-        f"there is no snapshot {name!r} of collection {collection!r}; ListSnapshots names those there are",
+        f"there is no snapshot {name!r} of collection {collection!r}; ListSnapshots (`picoseek snapshot list`) names "
+        "those there are",
         collection=collection,
         snapshot=name,
     )

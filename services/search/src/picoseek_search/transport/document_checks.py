@@ -156,7 +156,7 @@ def _check_attributes(field: str, document: document_pb2.Document, specification
             known = ", ".join(sorted(specification.schema)) or "none"
             raise _document_invalid(f"{field}[{name[:64]!r}]", f"the collection's schema has it not; it has: {known}")
         if value.WhichOneof("kind") != _KINDS[kind]:
-            raise _document_invalid(f"{field}[{name!r}]", f"the schema says {_KINDS[kind]}")
+            raise _document_invalid(f"{field}[{name!r}]", _other_kind(value.WhichOneof("kind"), _KINDS[kind]))
         if value.WhichOneof("kind") == "double_value" and not math.isfinite(value.double_value):
             raise _document_invalid(f"{field}[{name!r}]", "it is not a finite number")
         if value.WhichOneof("kind") == "timestamp_value":
@@ -167,6 +167,11 @@ def _check_attributes(field: str, document: document_pb2.Document, specification
     for name in sorted(specification.required):
         if name not in document.attributes:
             raise _document_invalid(f"{field}[{name!r}]", "the schema requires it")
+
+
+def _other_kind(kind: str | None, wanted: str) -> str:
+    advice = "; send a whole number as 5.0, not 5" if (kind, wanted) == ("int_value", "double_value") else ""
+    return f"it is {kind or 'without a value'}, the schema says {wanted}{advice}"
 
 
 def _check_timestamp(field: str, value: document_pb2.AttributeValue) -> None:
