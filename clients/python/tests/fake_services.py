@@ -198,6 +198,10 @@ class FakeSearch(search_service_pb2_grpc.SearchServiceServicer, collection_servi
         there = [self.documents[name] for name in request.ids if name in self.documents]
         return search_pb2.GetResponse(documents=there)
 
+    async def Count(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self._trouble.strike(request, context)
+        return search_pb2.CountResponse(documents=len(self.documents))
+
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Return one document a page."""
         await self._trouble.strike(request, context)

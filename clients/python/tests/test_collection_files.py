@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from picoseek import Collection, EmbeddingSpace, InvalidArgumentError
+from picoseek import Collection, Document, EmbeddingSpace, InvalidArgumentError
 from picoseek.collection_files import open_file, open_writer
 from pyarrow import parquet
 
@@ -71,6 +71,29 @@ def test_a_parquet_column_of_another_structure_is_refused_when_it_is_opened(
     parquet.write_table(pa.table({"id": IDS, "vector": GOOD.tolist()} | {column: values}), path)
     with pytest.raises(InvalidArgumentError, match=words):
         open_file(path, COLLECTION)
+
+
+def test_a_null_vector_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "documents.parquet"
+    parquet.write_table(pa.table({"id": IDS, "vector": [*GOOD.tolist()[:5], None]}), path)
+    with pytest.raises(InvalidArgumentError, match="row 5: vector is null"):
+        list(open_file(path, COLLECTION).batches(10))
+
+
+def test_a_name_ends_with_parquet_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "UP.PARQUET"
+    writer = open_writer(path, COLLECTION)
+    writer.write([Document("a", GOOD[0])])
+    writer.finish()
+    writer.close()
+    assert path.is_file() and [one.id for one in next(open_file(path, COLLECTION).batches(2))] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["documents.parquet", "documents"])
+def test_a_missing_folder_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileNotFoundError, match="nodir is no folder; make it"):
+        open_writer(tmp_path / "nodir" / name, COLLECTION)
+    assert not list(tmp_path.iterdir())
 
 
 def test_parquet_columns_may_be_lists_of_any_kind_or_hold_nothing(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from picoseek import InvalidArgumentError
+from fake_services import SPACE, FakeServices
+from picoseek import AsyncClient, Collection, Document, EmbeddingSpace, InvalidArgumentError
+from picoseek.async_collection_transfer import AsyncCollectionTransfer
 from picoseek.picture_file import write_picture
 from picoseek.video import VideoReader, VideoWriter
 
@@ -17,7 +19,7 @@ FRAMES = np.random.default_rng(1).integers(0, 255, (12, 240, 320, 3), dtype=np.u
 
 
 @contextmanager
-def room_for(size: int) -> Iterator[None]:
+def room_for(size: int) -> Generator[None]:
     """Let no file grow beyond a size, in bytes, as if the disk were full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -41,6 +43,23 @@ def test_a_picture_that_has_no_room_leaves_what_was_there(tmp_path: Path) -> Non
         write_picture(path, FRAMES[0])
     assert caught.value.filename == str(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", [0, 100, 5_000])
+@pytest.mark.parametrize("name", ["things.parquet", "things"])
+async def test_an_export_that_has_no_room_leaves_nothing(
+    services: FakeServices, tmp_path: Path, name: str, size: int
+) -> None:
+    async with AsyncClient(services.config) as client:
+        await client.create_collection(Collection("things", EmbeddingSpace(SPACE.digest, 4)))
+        payloads = np.random.default_rng(1).bytes(60_000)
+        documents = [
+            Document(f"{number}", np.ones(4, np.float32), item="x" * 2000, payload=payloads) for number in range(8)
+        ]
+        await client.upsert("things", documents, space=SPACE.digest)
+        with room_for(size), pytest.raises(OSError, match=rf"too large.*/{name}'"):
+            await AsyncCollectionTransfer("things", client).export(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("size", [0, 60_000])

@@ -12,6 +12,7 @@ from picoseek.async_client import AsyncClient
 from picoseek.collection_files import open_file, open_writer
 from picoseek.document import Document, DocumentMask
 from picoseek.errors import FailedPreconditionError, InvalidArgumentError
+from picoseek.whole_file import named_on_failure
 from picoseek.wire.galleries import document_message
 
 _EVERYTHING = DocumentMask(vector=True, labels=True, attributes=True, payload=True, provenance=True)
@@ -67,26 +68,28 @@ class AsyncCollectionTransfer:
 
         Raises:
             FileExistsError: there is something at `path`.
+            OSError: it cannot be written there; nothing of it is left.
             PicoSeekError: the service failed, or there is no such collection.
         """
         described = await self.client.get_collection(self.name)
         progress = TransferProgress((await self.client.count(self.name, filter=filter)).documents)
-        writer = await asyncio.to_thread(open_writer, path, described)
-        try:
-            some: list[Document] = []
-            listed = self.client.list_documents(self.name, filter=filter, include=_EVERYTHING, page_size=_BATCH)
-            async for document in listed:
-                some.append(document)
-                if len(some) == _BATCH:
+        with named_on_failure(path):
+            writer = await asyncio.to_thread(open_writer, path, described)
+            try:
+                some: list[Document] = []
+                listed = self.client.list_documents(self.name, filter=filter, include=_EVERYTHING, page_size=_BATCH)
+                async for document in listed:
+                    some.append(document)
+                    if len(some) == _BATCH:
+                        await asyncio.to_thread(writer.write, some)
+                        progress = TransferProgress(progress.total, progress.done + len(some))
+                        report(progress)
+                        some = []
+                if some:
                     await asyncio.to_thread(writer.write, some)
-                    progress = TransferProgress(progress.total, progress.done + len(some))
-                    report(progress)
-                    some = []
-            if some:
-                await asyncio.to_thread(writer.write, some)
-            await asyncio.to_thread(writer.finish)
-        finally:
-            await asyncio.to_thread(writer.close)
+                await asyncio.to_thread(writer.finish)
+            finally:
+                await asyncio.to_thread(writer.close)
         progress = TransferProgress(progress.total, progress.done + len(some))
         report(progress)
         return progress

@@ -66,6 +66,7 @@ def open_writer(path: Path, collection: Collection) -> DocumentWriter:
 
     Raises:
         FileExistsError: there is something already.
+        FileNotFoundError: the folder in which it shall be is not there.
         InvalidArgumentError: the name ends like a file of another format.
     """
     if path.suffix.lower() in _OTHER_FORMATS:
@@ -75,7 +76,9 @@ def open_writer(path: Path, collection: Collection) -> DocumentWriter:
         )
     if path.exists():
         raise FileExistsError(f"{path} is there already; choose another name, or remove it")
-    return ParquetWriter(path, collection) if path.suffix == ".parquet" else NpyWriter(path, collection)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is no folder; make it, or choose another place for {path.name}")
+    return ParquetWriter(path, collection) if path.suffix.lower() == ".parquet" else NpyWriter(path, collection)
 
 
 def open_file(path: Path, collection: Collection) -> DocumentFile:
@@ -117,7 +120,10 @@ class ParquetWriter:
             metadata={_SPACE: _space_json(collection.space).encode()},
         )
         self._has_attributes = bool(collection.schema)
-        self._writer = parquet.ParquetWriter(self._partial, self._schema, compression="zstd")
+        with ExitStack() as undo:
+            undo.callback(self._partial.unlink, missing_ok=True)
+            self._writer = parquet.ParquetWriter(self._partial, self._schema, compression="zstd")
+            undo.pop_all()
 
     def write(self, documents: Sequence[Document]) -> None:
         """See DocumentWriter."""
@@ -130,8 +136,10 @@ class ParquetWriter:
 
     def close(self) -> None:
         """See DocumentWriter."""
-        self._writer.close()
-        self._partial.unlink(missing_ok=True)
+        try:
+            self._writer.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def _row(self, document: Document) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -180,6 +188,8 @@ class ParquetFile:
         where = f"{self._path}, row {number}"
         if not isinstance(row["id"], str) or not row["id"]:
             raise InvalidArgumentError(f"{where}: id is no text, or empty")
+        if row["vector"] is None:
+            raise InvalidArgumentError(f"{where}: vector is null; every document has one")
         try:
             vector = np.asarray(row["vector"], _dtype(self._space_of_collection))
         except (TypeError, ValueError, OverflowError) as error:
@@ -218,14 +228,16 @@ class NpyWriter:
         self._partial.mkdir(parents=True)
         self._space = collection.space
         self._rows = 0
-        (self._partial / "space.json").write_text(_space_json(collection.space) + "\n", "utf-8")
-        with ExitStack() as stack:
-            self._raw = stack.enter_context((self._partial / "raw").open("wb"))
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, self._partial, ignore_errors=True)
+            (self._partial / "space.json").write_text(_space_json(collection.space) + "\n", "utf-8")
+            self._files = undo.enter_context(ExitStack())
+            self._raw = self._files.enter_context((self._partial / "raw").open("wb"))
             self._ids, self._items, self._labels = (
-                stack.enter_context((self._partial / name).open("w", encoding="utf-8", newline="\n"))
+                self._files.enter_context((self._partial / name).open("w", encoding="utf-8", newline="\n"))
                 for name in ("ids.txt", "items.txt", "labels.jsonl")
             )
-            self._files = stack.pop_all()
+            undo.pop_all()
 
     def write(self, documents: Sequence[Document]) -> None:
         """See DocumentWriter."""
@@ -252,8 +264,10 @@ class NpyWriter:
 
     def close(self) -> None:
         """See DocumentWriter."""
-        self._files.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+        try:
+            self._files.close()
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
 
 class NpyFile:

@@ -13,7 +13,7 @@ import numpy as np
 
 from picoseek.errors import InvalidArgumentError
 from picoseek.picture import Pixels
-from picoseek.whole_file import partial_path
+from picoseek.whole_file import named_on_failure, partial_path
 
 _USUAL_RATE = 25.0
 _PROBE_BYTES = 1 << 16
@@ -116,10 +116,8 @@ class VideoWriter:
     def _require_place(self) -> None:
         """Raise what the system says of writing there; OpenCV does not tell."""
         try:
-            with self._partial.open("ab") as file:
+            with named_on_failure(self._path), self._partial.open("ab") as file:
                 file.write(bytes(_PROBE_BYTES))
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
         finally:
             self._partial.unlink(missing_ok=True)
 
