@@ -103,6 +103,9 @@ def test_snapshots(picoseek: CommandLine, client: Client) -> None:
     [shown] = picoseek.json("snapshot", "list", "kept")["snapshots"]
     assert (shown["name"], shown["documents"]) == ("one", 100)
     assert picoseek.json("snapshot", "show", "kept", "one") == shown
+    lines = picoseek.run("snapshot", "show", "kept", "one").stdout.splitlines()
+    revision = shown["revision"]
+    assert ["revision", f"{revision['epoch']}.{revision['sequence']}"] in [line.split() for line in lines]
     assert "one" in picoseek.run("snapshot", "list").stdout
     assert "intact" in picoseek.run("snapshot", "verify", "kept", "one").stdout
     picoseek.run("snapshot", "restore", "kept", "one", "--as", "beside")

@@ -30,6 +30,8 @@ OTHER_SPACE = embedding_pb2.EmbeddingSpace(digest="sha256:other", dimension=4, m
 _SPACES = {"": SPACE, "fake": SPACE, "other": OTHER_SPACE}
 """Of embedders by name; the empty name is the default's."""
 BAD = b"bad"
+_BLACK = 32
+"""Greatest value of a frame of pixels that is black."""
 
 
 def refusal(code: grpc.StatusCode, reason: str, retry_after_s: float | None = None) -> status_pb2.Status:
@@ -126,7 +128,7 @@ class FakeDetectEmbed(detect_embed_service_pb2_grpc.DetectEmbedServiceServicer):
         return model_pb2.ListModelsResponse(models=models)
 
     async def StreamDetectEmbed(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """Answer frames in pairs, the later one first; a frame `BAD` fails and ends nothing."""
+        """Answer frames in pairs, the later one first; a frame `BAD`, or a black one, fails and ends nothing."""
         waiting: list[Any] = []
         embedder = ""
         async for message in request_iterator:
@@ -147,10 +149,12 @@ class FakeDetectEmbed(detect_embed_service_pb2_grpc.DetectEmbedServiceServicer):
 def _frame_answers(frame: Any, embedder: str) -> list[Any]:
     response = detect_embed_pb2.StreamDetectEmbedResponse
     done = detect_embed_pb2.FrameDone(frame_id=frame.frame_id, width=8, height=6, objects=1)
-    if frame.picture.encoded == BAD:
+    pixels = frame.picture.raw.data
+    data = frame.picture.encoded or pixels
+    if data == BAD or (pixels and max(pixels) < _BLACK):
         done.status.CopyFrom(refusal(grpc.StatusCode.INVALID_ARGUMENT, "PICTURE_UNDECODABLE"))
         return [response(frame_done=done)]
-    found = detect_embed_pb2.ObjectResult(frame_id=frame.frame_id, object=_object(frame.picture.encoded, embedder))
+    found = detect_embed_pb2.ObjectResult(frame_id=frame.frame_id, object=_object(data, embedder))
     return [response(object=found), response(frame_done=done)]
 
 

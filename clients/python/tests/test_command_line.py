@@ -15,6 +15,7 @@ import numpy as np
 import picoseek
 import pytest
 from fake_services import BAD, SPACE, FakeServices
+from picoseek.video import VideoWriter
 
 
 @dataclass(frozen=True)
@@ -126,3 +127,14 @@ async def test_no_file_of_a_folder_is_passed_over_in_silence(
     done = await run(services, *asked, "--json")
     assert done.status == 1 and [one["id"] for one in done.json["failed"]] == ["bag/b.tiff"]
     assert done.json["passed_over"] == {".csv": 1, ".txt": 1, "hidden": 1}
+
+
+async def test_watch_says_why_frames_failed(services: FakeServices, tmp_path: Path) -> None:
+    await fill(services)
+    path = tmp_path / "in.mp4"
+    with VideoWriter(path, 10) as video:
+        for value in (200, 0, 200, 0):
+            video.write(np.full((64, 64, 3), value, np.uint8))
+    done = await run(services, "watch", path, "--gallery", "things")
+    assert done.status == 0 and "4 frames, 0 left out, 2 failed" in done.stdout
+    assert "the first that failed is frame 1: refused: PICTURE_UNDECODABLE" in done.stderr

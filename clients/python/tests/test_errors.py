@@ -50,6 +50,12 @@ def test_an_unreachable_service_is_named_with_what_to_do() -> None:
     assert "search" in str(error) and "127.0.0.1:7072" in str(error) and "picoseek serve" in str(error)
 
 
+def test_of_what_a_resolver_says_the_cause_is_shown() -> None:
+    said = "errors resolving foo:443: [C-ares status is not ARES_SUCCESS name=foo is_balancer=0: Domain name not found]"
+    error = from_rpc_error(_failure(grpc.StatusCode.UNAVAILABLE, details=said), "search", "foo")
+    assert str(error).endswith("(Domain name not found)")
+
+
 def test_details_that_are_no_status_do_not_hide_the_code() -> None:
     failure = _failure(grpc.StatusCode.UNAVAILABLE, ("grpc-status-details-bin", b"\xff\xff\xff"))
     assert isinstance(from_rpc_error(failure, "search", "x:1"), UnavailableError)

@@ -63,7 +63,7 @@ def _plain(error: grpc.aio.AioRpcError, service: str, address: str) -> errors.Pi
     code = error.code()
     details = error.details() or code.name
     if code is grpc.StatusCode.UNAVAILABLE:
-        cause = details.rpartition(": ")[2]
+        cause = details.rpartition(": ")[2].rstrip("]")  # of a resolver's list of causes the last one
         message = f"{service} cannot be reached at {address}; is it running? `picoseek serve` starts it ({cause})"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return late(service, address)

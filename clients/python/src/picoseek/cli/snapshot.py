@@ -83,7 +83,9 @@ def show(config: ConnectionConfig, collection: str, name: str, as_json: bool) ->
         return
     table = Table(show_header=False, box=None)
     for field, value in found.items():
-        table.add_row(field, str(value))
+        shown = ".".join(map(str, value.values())) if isinstance(value, dict) else value
+        if shown not in ("", None):
+            table.add_row(field, str(shown))
     answers().print(table)
 
 

@@ -15,7 +15,7 @@ from picoseek.async_client import AsyncClient
 from picoseek.async_recognizer import AsyncRecognizer, RecognizerConfig
 from picoseek.cli.connection_options import connection_options
 from picoseek.cli.json_option import json_option
-from picoseek.cli.output import answers, print_json, progress_bar
+from picoseek.cli.output import answers, notes, print_json, progress_bar
 from picoseek.cli.recognizer_options import recognizer_options
 from picoseek.connection import ConnectionConfig
 from picoseek.drawing import draw_recognition
@@ -57,6 +57,7 @@ class _Seen:
         self.frames = 0
         self.dropped = 0
         self.failed = 0
+        self.first_failure = ""
         self.count: Counter[str] = Counter()
         self.first: dict[str, int] = {}
         self.last: dict[str, int] = {}
@@ -91,8 +92,12 @@ async def _watch(
                 recognition = frame.recognition
                 seen.frames += 1
                 seen.dropped += recognition is None
-                seen.failed += recognition is not None and recognition.error is not None
                 if recognition is not None:
+                    if recognition.error is not None:
+                        seen.failed += 1
+                        seen.first_failure = (
+                            seen.first_failure or f"frame {frame.frame_id}: {recognition.error.message}"
+                        )
                     seen.note(frame.frame_id, {found.label for found in recognition.objects if found.label})
                 if writer is not None:
                     writer.write(draw_recognition(pixels, recognition) if recognition else pixels)
@@ -110,5 +115,7 @@ def _show(seen: _Seen, out: Path | None) -> None:
     console = answers()
     console.print(table if seen.count else "nothing of the gallery was seen")
     console.print(f"{seen.frames} frames, {seen.dropped} left out, {seen.failed} failed", style="dim")
+    if seen.first_failure:
+        notes().print(f"the first that failed is {seen.first_failure}", style="yellow")
     if out is not None:
         console.print(f"-> {out}", style="dim")
