@@ -15,6 +15,7 @@ from picoseek.errors import UnavailableError
 
 _TETHER = Path(__file__).with_name("tether.py")
 _LAST_LINES = 15
+_LONGEST_LAST_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class ServiceProcess:
 
     @property
     def last_lines(self) -> str:
-        """The end of its output."""
+        """The end of its output, long lines cut."""
         return "\n".join(self._last)
 
     async def wait(self) -> int:
@@ -89,7 +90,7 @@ class ServiceProcess:
         assert self._process.stdout is not None  # it is a pipe
         while line := await _line(self._process.stdout):
             text = line.decode(errors="replace").rstrip()
-            self._last.append(text)
+            self._last.append(text if len(text) <= _LONGEST_LAST_LINE else f"{text[:_LONGEST_LAST_LINE]} ...")
             show(text)
 
 
