@@ -5,15 +5,30 @@ The only module that imports Paddle; it runs in engine processes alone, since Pa
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from paddle import inference
 
 from picoseek_detect_embed.engine.spec import EngineSpec
 
+
+def _import_inference() -> Any:
+    # Paddle advises against more than one thread of OpenMP, which concerns training only.
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            from paddle import inference
+    finally:
+        sys.stderr.writelines(line for line in said.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line)
+    return inference
+
+
+inference = _import_inference()
 _TENSORRT_WORKSPACE = 1 << 30
 _TENSORRT_LEAST_NODES = 3
 
