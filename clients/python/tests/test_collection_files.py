@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from picoseek import Collection, Document, EmbeddingSpace, InvalidArgumentError
+from picoseek import AttributeField, AttributeType, Collection, Document, EmbeddingSpace, InvalidArgumentError
 from picoseek.collection_files import open_file, open_writer
 from pyarrow import parquet
 
@@ -78,6 +79,16 @@ def test_a_null_vector_is_named(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"id": IDS, "vector": [*GOOD.tolist()[:5], None]}), path)
     with pytest.raises(InvalidArgumentError, match="row 5: vector is null"):
         list(open_file(path, COLLECTION).batches(10))
+
+
+def test_whole_numbers_of_an_attribute_of_numbers_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "documents.parquet"
+    attributes = [{"price": number, "count": number} for number in range(6)]
+    parquet.write_table(pa.table({"id": IDS, "vector": GOOD.tolist(), "attributes": attributes}), path)
+    schema = (AttributeField("price", AttributeType.DOUBLE), AttributeField("count", AttributeType.INT))
+    (batch,) = open_file(path, replace(COLLECTION, schema=schema)).batches(10)
+    assert [type(value) for value in batch[5].attributes.values()] == [float, int]
+    assert dict(batch[5].attributes) == {"price": 5.0, "count": 5}
 
 
 def test_a_name_ends_with_parquet_in_any_case(tmp_path: Path) -> None:

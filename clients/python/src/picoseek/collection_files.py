@@ -169,6 +169,7 @@ class ParquetFile:
             raise InvalidArgumentError(f"{path} is no Parquet file: {error}") from error
         self._path = path
         self._space_of_collection = collection.space
+        self._doubles = {field.name for field in collection.schema if field.type is AttributeType.DOUBLE}
         schema = self._file.schema_arrow
         missing = [name for name in ("id", "vector") if name not in schema.names]
         if missing:
@@ -196,7 +197,7 @@ class ParquetFile:
             raise InvalidArgumentError(f"{where}: vector is none: {error}") from error
         check_vector(vector, self._space_of_collection, where)
         attributes: dict[str, AttributeValue] = {
-            name: tuple(value) if isinstance(value, list) else value
+            name: self._attribute(name, value)
             for name, value in (row.get("attributes") or {}).items()
             if value is not None
         }
@@ -212,6 +213,11 @@ class ParquetFile:
             row.get("payload") or b"",
             Provenance(source, Box(*box) if box else None) if source or box else None,
         )
+
+    def _attribute(self, name: str, value: Any) -> AttributeValue:
+        if type(value) is int and name in self._doubles:
+            return float(value)
+        return tuple(value) if isinstance(value, list) else value
 
 
 class NpyWriter:
