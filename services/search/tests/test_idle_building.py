@@ -152,13 +152,13 @@ def test_rows_of_a_graph_are_cells_until_there_is_time(
     catalog = open_catalog(IN_HASTE)
     gallery, _ = catalog.create(collection_of(index={"factory": "HNSW8"}), if_not_exists=False)
     write(gallery, document_of, range(64))
-    assert kinds(gallery) == ["IVF1,Flat:64"]
+    assert kinds(gallery) == ["IVF1,SQ8:64"]
     write(gallery, document_of, range(64, 264))
-    assert kinds(gallery) == ["IVF6,Flat:256", "growing:8"]
+    assert kinds(gallery) == ["IVF6,SQ8:256", "growing:8"]
     assert gallery.describe().index_pending
     catalog.close()
     gallery = open_catalog(IN_HASTE).get("gallery")
-    assert kinds(gallery) == ["IVF6,Flat:256", "growing:8"]
+    assert kinds(gallery) == ["IVF6,SQ8:256", "growing:8"]
     assert all_are_found(gallery, range(264))
     clock.advance(10)
     assert gallery.shard.compactor.wait_idle(WITHIN_S)

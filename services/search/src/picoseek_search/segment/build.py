@@ -70,7 +70,7 @@ def _empty(kind: IndexKind, dimension: int, metric: Metric) -> Any:
         index = faiss.index_factory(dimension, kind.factory, metric.faiss_code)
     if kind.structure is Structure.GRAPH:
         index.hnsw.efConstruction = kind.ef_construction
-    if kind.structure is Structure.CELLS and not kind.is_compressed:
+    if kind.structure is Structure.CELLS and not kind.pq_parts:
         index.cp.niter = _CELL_ROUNDS
     if kind.pq_parts:
         # It sorts codes for a way to search that is not taken, and costs most of the training.

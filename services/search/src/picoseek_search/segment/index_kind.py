@@ -12,6 +12,8 @@ ROWS_A_CENTROID = 39
 _DEFAULT_PQ_BITS = 8
 _DEFAULT_EF = 64
 _BITS_AS_CHEAP = 4
+_INTERIM_CODES = "SQ8"
+"""They are a quarter of the vectors, and reading those is what a search of cells waits for."""
 """So many rows of packed bits are compared in the time of one row of floats, about."""
 
 
@@ -120,8 +122,8 @@ class IndexKind:
 
     def may_hold(self, built: IndexKind) -> bool:
         """Whether an index may be one of a collection of this kind: what it builds, or builds in the meantime."""
-        is_interim = self._has_interim and built.structure is Structure.CELLS
-        return self.may_have_built(built) or (is_interim and not built.is_compressed)
+        is_interim = self._has_interim and built.structure is Structure.CELLS and not built.pq_parts
+        return self.may_have_built(built) or is_interim
 
     @property
     def _has_interim(self) -> bool:
@@ -152,11 +154,11 @@ class IndexKind:
         """Return what a graph's rows are put into while there is no time for the graph; None: there is nothing faster.
 
         Cells over 4,096 to 16,384 rows of 512 components take a quarter to a third of the graph's time to build, and
-        are searched in half to one and a half of its time.
+        are searched in half of its time to all of it.
         """
         if not self._has_interim:
             return None
-        cells = replace(self, structure=Structure.CELLS, links=0).for_rows(rows, 1)
+        cells = replace(self, structure=Structure.CELLS, links=0, codes=_INTERIM_CODES).for_rows(rows, 1)
         return None if cells.is_exact else cells
 
     def visited_cells(self, nprobe: int, ef: int) -> int:
@@ -177,5 +179,5 @@ class IndexKind:
 _SCAN_OF_CODES = ExactBelow(2048, 0.1)
 _GRAPH = ExactBelow(2048, 0.1)
 _CELLS_OF_VECTORS = ExactBelow(2048, 0.02)
-_CELLS_OF_CODES = ExactBelow(4096, 0.1)
+_CELLS_OF_CODES = ExactBelow(2048, 0.1)
 _GRAPH_OF_BITS = ExactBelow(32768, 0.2)
