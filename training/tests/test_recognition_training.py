@@ -275,7 +275,7 @@ def test_a_finished_run_says_so_and_goes_on_when_it_is_prolonged(pictures: Path,
         ({"sampler": {"pictures_per_class": 2, "emphasis": {"other": 2.0}}}, r"sampler\.emphasis: other"),
         (
             {"distillation": {"teacher": {"kind": "average"}, "compare": [{"layer": "logits", "kind": "kl"}]}},
-            "configure `ema`",
+            "add `ema: {}`",
         ),
         (
             {"distillation": {"teacher": {"kind": "peer"}, "compare": [{"layer": "backbone.stage", "kind": "l2"}]}},
